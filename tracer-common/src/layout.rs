@@ -1,0 +1,84 @@
+//! Where the kernel's structures keep what we read: offsets that user space takes from BTF and
+//! hands over as frozen `.rodata`, so that every load in the kernel is a direct one.
+
+/// Value of an offset that this kernel's BTF does not have.
+pub const ABSENT: u64 = u64::MAX;
+
+/// Calls `$with!` with every offset: `SYMBOL = "struct" "field.path"`, one per line.
+///
+/// The kernel side makes a global of each, the user side a table to resolve.
+#[macro_export]
+macro_rules! offsets {
+    ($with:ident) => {
+        $with! {
+            MM_HIWATER_RSS = "mm_struct" "hiwater_rss";
+            MM_TOTAL_VM = "mm_struct" "total_vm";
+            MM_PGTABLES_BYTES = "mm_struct" "pgtables_bytes";
+            MM_HUGETLB_USAGE = "mm_struct" "hugetlb_usage";
+            MM_ARG_START = "mm_struct" "arg_start";
+            MM_ARG_END = "mm_struct" "arg_end";
+            TASK_MM = "task_struct" "mm";
+            TASK_TGID = "task_struct" "tgid";
+            TASK_COMM = "task_struct" "comm";
+            TASK_CRED = "task_struct" "cred";
+            TASK_SIGNAL = "task_struct" "signal";
+            TASK_GROUP_LEADER = "task_struct" "group_leader";
+            TASK_REAL_PARENT = "task_struct" "real_parent";
+            TASK_THREAD_PID = "task_struct" "thread_pid";
+            TASK_EXIT_CODE = "task_struct" "exit_code";
+            TASK_MIN_FLT = "task_struct" "min_flt";
+            TASK_MAJ_FLT = "task_struct" "maj_flt";
+            TASK_START_BOOTTIME = "task_struct" "start_boottime";
+            CRED_UID = "cred" "uid";
+            SIGNAL_LIVE = "signal_struct" "live";
+            SIGNAL_FLAGS = "signal_struct" "flags";
+            SIGNAL_GROUP_EXIT_CODE = "signal_struct" "group_exit_code";
+            SIGNAL_MIN_FLT = "signal_struct" "min_flt";
+            SIGNAL_MAJ_FLT = "signal_struct" "maj_flt";
+            SIGNAL_MAXRSS = "signal_struct" "maxrss";
+            SIGNAL_CMAXRSS = "signal_struct" "cmaxrss";
+            PID_LEVEL = "pid" "level";
+            PID_NUMBERS = "pid" "numbers";
+            UPID_NR = "upid" "nr";
+            UPID_NS = "upid" "ns";
+            BPRM_MM = "linux_binprm" "mm";
+            BPF_ARRAY_PPTRS = "bpf_array" "pptrs";
+        }
+    };
+}
+
+/// Names of the other globals that user space sets.
+pub mod global {
+    /// Offsets in `mm_struct` of the plain counts (`rss_stat[member].count`), by member.
+    pub const COUNTS: [&str; 4] = ["FILE_COUNT", "ANON_COUNT", "SWAP_COUNT", "SHMEM_COUNT"];
+    /// Offsets in `mm_struct` of the counters' locks; those of swap are not looked at.
+    pub const LOCKS: [Option<&str>; 4] = [
+        Some("FILE_LOCK"),
+        Some("ANON_LOCK"),
+        None,
+        Some("SHMEM_LOCK"),
+    ];
+    /// Offset in `mm_struct` of the first counter's pointer to its per-CPU slots.
+    pub const SLOTS: &str = "SLOTS";
+    /// Size of `struct percpu_counter`, bytes.
+    pub const COUNTER_BYTES: &str = "COUNTER_BYTES";
+    /// Size of `struct upid`, bytes.
+    pub const UPID_BYTES: &str = "UPID_BYTES";
+    /// Possible CPUs.
+    pub const CPUS: &str = "CPUS";
+    /// Pages by which the plain counts of one space can be below its true RSS:
+    /// 3 members x CPUs x (batch - 1), `lib/percpu_counter.c`.
+    pub const PLAIN_SLACK: &str = "PLAIN_SLACK";
+    /// 1: the target is a command, and begins with the exec of the tracer's child.
+    pub const HOLDS_COMMAND: &str = "HOLDS_COMMAND";
+    /// 1: descendants belong to the target.
+    pub const FOLLOW: &str = "FOLLOW";
+    /// 1: `sched_process_exit` has the argument `group_dead` (6.16 and later).
+    pub const EXIT_HAS_GROUP_DEAD: &str = "EXIT_HAS_GROUP_DEAD";
+    /// 1: there is no `sched_prepare_exec`, so that an exec's space joins when it is in place.
+    pub const EXEC_OPENS_LATE: &str = "EXEC_OPENS_LATE";
+    /// Least movement that the stream tells, pages; 0 = every change.
+    pub const QUANTUM: &str = "QUANTUM";
+    /// 1: the quantum grows with the peak (1/1024 of it) when that is more than `QUANTUM`.
+    pub const QUANTUM_GROWS: &str = "QUANTUM_GROWS";
+}

@@ -1,0 +1,234 @@
+//! Values of the kernel maps: the exact totals and peaks. Amounts are in pages unless named.
+
+use crate::wire_safe;
+
+/// Resident pages of one address space, or of several, by the kernel's classes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Split {
+    /// `MM_FILEPAGES`.
+    pub file: i64,
+    /// `MM_ANONPAGES`.
+    pub anon: i64,
+    /// `MM_SHMEMPAGES`.
+    pub shmem: i64,
+    /// `MM_SWAPENTS`: entries in swap, not resident and never part of [`Split::rss`].
+    pub swap: i64,
+}
+
+impl Split {
+    /// Nothing.
+    pub const ZERO: Self = Self {
+        file: 0,
+        anon: 0,
+        shmem: 0,
+        swap: 0,
+    };
+
+    /// Resident pages as the kernel defines RSS: file + anon + shmem.
+    #[inline(always)]
+    pub const fn rss(&self) -> i64 {
+        self.file + self.anon + self.shmem
+    }
+
+    /// The same amounts taken away.
+    #[inline(always)]
+    pub const fn negative(&self) -> Self {
+        Self {
+            file: -self.file,
+            anon: -self.anon,
+            shmem: -self.shmem,
+            swap: -self.swap,
+        }
+    }
+}
+
+/// A highest level, what it was made of and when it was reached.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peak {
+    /// Resident pages.
+    pub rss: i64,
+    /// `CLOCK_MONOTONIC` nanoseconds.
+    pub at_ns: u64,
+    /// The classes at that instant.
+    pub split: Split,
+}
+
+/// The ledger of one address space (`mm_struct`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// 1 while a CPU publishes.
+    pub lock: u64,
+    /// Level last published, [`Split::rss`] of it, kept apart for one load.
+    pub level_rss: i64,
+    /// Level last published. In a target of one space it may lag by the stream's quantum.
+    pub level: Split,
+    /// Level when the stream last told of this space.
+    pub streamed: i64,
+    /// Peak since the space joined the target.
+    pub peak: Peak,
+    /// Page-table bytes at the peak (`mm->pgtables_bytes`).
+    pub peak_pagetable_bytes: u64,
+    /// Pages of hugetlb at the peak (`mm->hugetlb_usage`).
+    pub peak_hugetlb: u64,
+    /// Level when it joined the target.
+    pub start: Split,
+    /// `CLOCK_MONOTONIC` nanoseconds when it joined.
+    pub opened_ns: u64,
+    /// `CLOCK_MONOTONIC` nanoseconds when the kernel tore it down; 0 while it lives.
+    pub closed_ns: u64,
+    /// Peak of `mm->total_vm`, pages, as seen at this space's events.
+    pub peak_vm: u64,
+    /// Number of this space, from 1, never used again.
+    pub id: u32,
+    /// Process that it was opened for.
+    pub process: u32,
+    /// Why it was opened: [`crate::record::via`].
+    pub via: u32,
+    /// Not used.
+    pub reserved: u32,
+    /// Events whose scan was never accepted: another CPU stood still inside a counter.
+    pub unscanned: u64,
+    /// The most that the space can have had at those events. Not above the peak, it says that
+    /// nothing was missed.
+    pub unscanned_most: i64,
+    /// Highest level seen by events that did not get the lock in time. It counts as much as
+    /// `peak.rss`, but its split and time are not known.
+    pub late_rss: i64,
+    /// Number of such events.
+    pub late: u64,
+}
+
+impl Space {
+    /// At an event without an accepted scan there may have been more than the peak.
+    pub fn may_have_missed_peak(&self) -> bool {
+        self.unscanned_most > self.peak.rss.max(self.late_rss)
+    }
+}
+
+/// The ledger of the whole target.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// Spaces alive. While it is 1 the hot path may leave early.
+    pub spaces: u64,
+    /// Processes alive.
+    pub processes: u64,
+    /// Spaces that found the map full: nothing is known of them.
+    pub spaces_refused: u64,
+    /// Processes that found the map full.
+    pub processes_refused: u64,
+    /// Events that could not get a space's lock in time while several spaces lived.
+    pub guesses: u64,
+    /// Closed ledgers that neither the ring nor [`crate::limits::map::CLOSED`] could take.
+    pub ledgers_lost: u64,
+    /// Next space id and process id to give, less one.
+    pub last_space: u64,
+    /// See [`Target::last_space`].
+    pub last_process: u64,
+    /// 1 while a CPU adds to the totals. The fields from here on are written at every change.
+    pub lock: u64,
+    /// Sum of the spaces' published levels, resident pages; one atomic number, so that its
+    /// highest value is known even when the lock is not to be had.
+    pub level_rss: i64,
+    /// The same by class.
+    pub level: Split,
+    /// Highest [`Split::rss`] of `level`.
+    pub peak: Peak,
+    /// Processes alive at the peak.
+    pub peak_processes: u64,
+    /// Spaces alive at the peak.
+    pub peak_spaces: u64,
+    /// Level when the stream last told of the target.
+    pub streamed: i64,
+    /// Highest level of which the lock was not to be had in time. It counts as much as
+    /// `peak.rss`, but its split and time are not known.
+    pub late_rss: i64,
+    /// The most that the target can have had at events whose scan was never accepted.
+    pub unscanned_most: i64,
+    /// Highest level at those events of `guesses`: the others' levels, and what the space had just
+    /// been found to have. Off by what the lock's holder was publishing at that moment.
+    pub guess_rss: i64,
+}
+
+/// What the kernel side remembers of a process of the target.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Task {
+    /// Number of this process, from 1, never used again.
+    pub process: u32,
+    /// Space opened by `sched_prepare_exec` that the exec has not entered yet; 0 if none.
+    pub next_space: u32,
+    /// 1 if `before_exec` holds a level.
+    pub before_exec_known: u32,
+    /// Not used.
+    pub reserved: u32,
+    /// Level of the space that the coming exec leaves.
+    pub before_exec: Split,
+    /// `mm->hiwater_rss` of that space, pages.
+    pub before_exec_hiwater: u64,
+}
+
+/// Counters of one CPU, for `certainty`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Records handed to a ring, by [`crate::record::kind`].
+    pub emitted: [u64; crate::record::kind::COUNT],
+    /// Records that found their ring full, by [`crate::record::kind`].
+    pub lost: [u64; crate::record::kind::COUNT],
+}
+
+/// What the programs that run on request found out.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Thread group id of the tracer in the initial PID namespace, while it has a child that is to
+    /// become the command; else 0. That child's exec is where the target begins.
+    pub holder_parent: u64,
+    /// Per-CPU areas whose offset was found.
+    pub cpus: u64,
+    /// Depth of the tracer's PID namespace (`pid->level`).
+    pub pid_level: u64,
+    /// Address of that namespace.
+    pub pid_namespace: u64,
+    /// Processes that a run of the census added.
+    pub added: u64,
+    /// Spaces that it brought up to date.
+    pub refreshed: u64,
+    /// 1 if the counters of a CPU do not lie side by side: the scan would not hold.
+    pub odd_counters: u64,
+}
+
+wire_safe! {
+    Split { file: i64, anon: i64, shmem: i64, swap: i64 }
+    Peak { rss: i64, at_ns: u64, split: Split }
+    Space {
+        lock: u64, level_rss: i64, level: Split, streamed: i64, peak: Peak,
+        peak_pagetable_bytes: u64, peak_hugetlb: u64, start: Split, opened_ns: u64,
+        closed_ns: u64, peak_vm: u64, id: u32, process: u32, via: u32, reserved: u32,
+        unscanned: u64, unscanned_most: i64, late_rss: i64, late: u64,
+    }
+    Target {
+        spaces: u64, processes: u64, spaces_refused: u64, processes_refused: u64,
+        guesses: u64, ledgers_lost: u64, last_space: u64, last_process: u64, lock: u64,
+        level_rss: i64, level: Split, peak: Peak, peak_processes: u64, peak_spaces: u64,
+        streamed: i64, late_rss: i64, unscanned_most: i64, guess_rss: i64,
+    }
+    Task {
+        process: u32, next_space: u32, before_exec_known: u32, reserved: u32,
+        before_exec: Split, before_exec_hiwater: u64,
+    }
+    Stats { emitted: [u64; crate::record::kind::COUNT], lost: [u64; crate::record::kind::COUNT] }
+    Found {
+        holder_parent: u64, cpus: u64, pid_level: u64, pid_namespace: u64, added: u64, refreshed: u64,
+        odd_counters: u64,
+    }
+}
+
+const _: () = assert!(
+    core::mem::offset_of!(Target, lock) == 64,
+    "totals share the mode's line"
+);

@@ -1,0 +1,233 @@
+//! Records: what the ring buffers carry. Every record starts with a [`Header`].
+
+use crate::{
+    ledger::{Space, Split},
+    limits::{ARGV_BYTES, COMM_BYTES},
+    wire_safe,
+};
+
+/// Kinds of records.
+pub mod kind {
+    /// [`super::Level`]
+    pub const LEVEL: u32 = 0;
+    /// [`super::ProcessStarted`]
+    pub const PROCESS_STARTED: u32 = 1;
+    /// [`super::SpaceOpened`]
+    pub const SPACE_OPENED: u32 = 2;
+    /// [`super::Execed`]
+    pub const EXECED: u32 = 3;
+    /// [`super::ProcessExited`]
+    pub const PROCESS_EXITED: u32 = 4;
+    /// [`super::ProcessFreed`]
+    pub const PROCESS_FREED: u32 = 5;
+    /// [`super::SpaceClosed`]
+    pub const SPACE_CLOSED: u32 = 6;
+    /// Number of kinds.
+    pub const COUNT: usize = 8;
+}
+
+/// Why a space or a process belongs to the target.
+pub mod via {
+    /// It existed when the tracer attached.
+    pub const CENSUS: u32 = 1;
+    /// A process of the target forked it.
+    pub const FORK: u32 = 2;
+    /// A process of the target entered it by exec.
+    pub const EXEC: u32 = 3;
+    /// The command's holder (processes only; a holder's first own space comes by exec).
+    pub const HOLDER: u32 = 4;
+}
+
+/// Start of every record.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// One of [`kind`].
+    pub kind: u32,
+    /// CPU that wrote it.
+    pub cpu: u32,
+    /// `CLOCK_MONOTONIC` nanoseconds.
+    pub at_ns: u64,
+}
+
+/// The level of a space, and of the target at the same instant, after it moved by the quantum.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Level {
+    /// Kind [`kind::LEVEL`].
+    pub header: Header,
+    /// Space that changed.
+    pub space: u64,
+    /// Its pages.
+    pub split: Split,
+    /// The target's resident pages.
+    pub target_rss: i64,
+}
+
+/// A process joined the target.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessStarted {
+    /// Kind [`kind::PROCESS_STARTED`].
+    pub header: Header,
+    /// Its number.
+    pub process: u32,
+    /// Number of the process that created it; 0 if that is not of the target.
+    pub parent: u32,
+    /// PID in the tracer's namespace (0 if it has none there).
+    pub pid: u32,
+    /// The parent's PID in the tracer's namespace.
+    pub parent_pid: u32,
+    /// Space that it runs in; 0 for a holder.
+    pub space: u32,
+    /// [`via`].
+    pub via: u32,
+    /// Its space is another process's too (`vfork`, `CLONE_VM`): 1, else 0.
+    pub shares_space: u32,
+    /// User id.
+    pub uid: u32,
+    /// `task->start_boottime`, nanoseconds: with the PID, names a process for ever.
+    pub start_boottime_ns: u64,
+    /// Faults before it joined (census; for a fork 0).
+    pub minor_faults: u64,
+    /// See `minor_faults`.
+    pub major_faults: u64,
+    /// `task->comm`.
+    pub comm: [u8; COMM_BYTES],
+}
+
+/// A space joined the target.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpaceOpened {
+    /// Kind [`kind::SPACE_OPENED`].
+    pub header: Header,
+    /// Its number.
+    pub space: u32,
+    /// Process that it was opened for.
+    pub process: u32,
+    /// [`via`].
+    pub via: u32,
+    /// Not used.
+    pub reserved: u32,
+    /// Its pages then.
+    pub split: Split,
+    /// `mm->hiwater_rss` then, pages: what VmHWM says of the time before (census only).
+    pub hiwater: u64,
+}
+
+/// A process of the target entered a new program.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Execed {
+    /// Kind [`kind::EXECED`].
+    pub header: Header,
+    /// Process.
+    pub process: u32,
+    /// Space that it entered.
+    pub space: u32,
+    /// 1 if `before` is known: the space left was one of the target.
+    pub before_known: u32,
+    /// Bytes of `argv` that hold something; arguments are separated by zeros.
+    pub argv_len: u32,
+    /// Length of the whole command line; larger than `argv_len` if it was cut.
+    pub argv_full_len: u64,
+    /// Level of the space left, just before.
+    pub before: Split,
+    /// `mm->hiwater_rss` of the space left, pages.
+    pub before_hiwater: u64,
+    /// `signal->maxrss` just after: what `ru_maxrss` inherits, pages.
+    pub inherited_maxrss: u64,
+    /// Faults of the process so far.
+    pub minor_faults: u64,
+    /// See `minor_faults`.
+    pub major_faults: u64,
+    /// `task->comm` after the exec.
+    pub comm: [u8; COMM_BYTES],
+    /// The command line (`mm->arg_start`), cut at [`ARGV_BYTES`].
+    pub argv: [u8; ARGV_BYTES],
+}
+
+/// The last thread of a process of the target exits.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessExited {
+    /// Kind [`kind::PROCESS_EXITED`].
+    pub header: Header,
+    /// Process.
+    pub process: u32,
+    /// Space that it leaves; 0 if unknown.
+    pub space: u32,
+    /// Wait status as `wait` gives it: signal in the low 7 bits, core flag 0x80, code above.
+    pub status: u32,
+    /// 1 if `end`, `hiwater` and `plain_rss` are known: `mm` was still set.
+    pub end_known: u32,
+    /// Level just before the space is torn down (of a shared one: just before it is left).
+    pub end: Split,
+    /// `mm->hiwater_rss`, pages.
+    pub hiwater: u64,
+    /// The kernel's own approximate reading: the sum of the counters' plain counts, pages.
+    pub plain_rss: i64,
+    /// `signal->maxrss`, pages: `ru_maxrss` of `RUSAGE_SELF`.
+    pub maxrss: u64,
+    /// `signal->cmaxrss`, pages: the largest waited-for descendant.
+    pub children_maxrss: u64,
+    /// Faults so far.
+    pub minor_faults: u64,
+    /// See `minor_faults`.
+    pub major_faults: u64,
+}
+
+/// The kernel forgets a process of the target: its fault counts are final.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessFreed {
+    /// Kind [`kind::PROCESS_FREED`].
+    pub header: Header,
+    /// Process.
+    pub process: u32,
+    /// Not used.
+    pub reserved: u32,
+    /// Faults of the process, all threads.
+    pub minor_faults: u64,
+    /// See `minor_faults`.
+    pub major_faults: u64,
+}
+
+/// The kernel tore a space down: its ledger is final.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpaceClosed {
+    /// Kind [`kind::SPACE_CLOSED`].
+    pub header: Header,
+    /// The ledger.
+    pub ledger: Space,
+}
+
+wire_safe! {
+    Header { kind: u32, cpu: u32, at_ns: u64 }
+    Level { header: Header, space: u64, split: Split, target_rss: i64 }
+    ProcessStarted {
+        header: Header, process: u32, parent: u32, pid: u32, parent_pid: u32, space: u32,
+        via: u32, shares_space: u32, uid: u32, start_boottime_ns: u64, minor_faults: u64,
+        major_faults: u64, comm: [u8; COMM_BYTES],
+    }
+    SpaceOpened {
+        header: Header, space: u32, process: u32, via: u32, reserved: u32, split: Split,
+        hiwater: u64,
+    }
+    Execed {
+        header: Header, process: u32, space: u32, before_known: u32, argv_len: u32,
+        argv_full_len: u64, before: Split, before_hiwater: u64, inherited_maxrss: u64,
+        minor_faults: u64, major_faults: u64, comm: [u8; COMM_BYTES], argv: [u8; ARGV_BYTES],
+    }
+    ProcessExited {
+        header: Header, process: u32, space: u32, status: u32, end_known: u32, end: Split,
+        hiwater: u64, plain_rss: i64, maxrss: u64, children_maxrss: u64, minor_faults: u64,
+        major_faults: u64,
+    }
+    ProcessFreed {
+        header: Header, process: u32, reserved: u32, minor_faults: u64, major_faults: u64,
+    }
+    SpaceClosed { header: Header, ledger: Space }
+}
