@@ -1,0 +1,91 @@
+//! Writing records to the rings, and counting those that found no room.
+
+use aya_ebpf::{
+    bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
+    maps::{RingBuf, ring_buf::RingBufEntry},
+};
+use tracer_common::{
+    WireSafe,
+    ledger::{Space, Split},
+    record::{Header, Level, kind},
+};
+
+use crate::maps::{CLOSED, LEVELS, LIVES, STATS};
+
+/// Whether the record of this kind went out.
+#[inline(always)]
+fn count(kind: u32, emitted: bool) {
+    let Some(stats) = STATS.get_ptr_mut(0) else {
+        return;
+    };
+    let index = (kind as usize) & (kind::COUNT - 1);
+    // SAFETY: per-CPU memory, and programs on one CPU do not interrupt each other here; the
+    // index is masked to the array's length, a power of two.
+    unsafe {
+        if emitted {
+            (*stats).emitted[index] += 1;
+        } else {
+            (*stats).lost[index] += 1;
+        }
+    }
+}
+
+const _: () = assert!(kind::COUNT.is_power_of_two());
+
+#[inline(always)]
+fn reserve<T: WireSafe>(ring: &RingBuf, kind: u32) -> Option<RingBufEntry<T>> {
+    let entry = ring.reserve::<T>(0);
+    count(kind, entry.is_some());
+    entry
+}
+
+/// The header of a record made now.
+#[inline(always)]
+pub fn header(kind: u32, at_ns: u64) -> Header {
+    // SAFETY: the helper has no preconditions.
+    Header {
+        kind,
+        cpu: unsafe { bpf_get_smp_processor_id() } as u32,
+        at_ns,
+    }
+}
+
+/// Nanoseconds of `CLOCK_MONOTONIC`.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// Tells a level. The reader looks by itself: a wake-up for each would cost more than the record.
+#[inline(always)]
+pub fn level(at_ns: u64, space: u32, split: Split, target_rss: i64) {
+    if let Some(mut entry) = reserve::<Level>(&LEVELS, kind::LEVEL) {
+        entry.write(Level {
+            header: header(kind::LEVEL, at_ns),
+            space: u64::from(space),
+            split,
+            target_rss,
+        });
+        entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+    }
+}
+
+/// Sends a rare record; `fill` must write every field, since ring memory is not cleared.
+#[inline(always)]
+pub fn life<T: WireSafe>(kind: u32, fill: impl FnOnce(*mut T)) -> bool {
+    let Some(mut entry) = reserve::<T>(&LIVES, kind) else {
+        return false;
+    };
+    fill(entry.as_mut_ptr());
+    entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
+    true
+}
+
+/// Keeps a closed ledger for user space to collect when the ring was full.
+#[inline(always)]
+pub fn keep_closed(ledger: *const Space) -> bool {
+    // SAFETY: `ledger` is a live value of `SPACES`, which only its closer still touches.
+    unsafe { CLOSED.insert((*ledger).id, &*ledger, 0) }.is_ok()
+}

@@ -1,0 +1,9 @@
+//! The programs, one file per subject. Each finds out whom an event concerns and leaves the rest
+//! to the ledger.
+
+mod census;
+mod exec;
+mod floor;
+mod probe;
+mod process;
+mod rss;

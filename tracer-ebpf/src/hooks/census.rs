@@ -1,0 +1,78 @@
+//! Who is there already: finds the processes that the user named, with their descendants, and
+//! brings every ledger up to date. Run by reading the iterator, until a run adds nothing: a child
+//! forked before its parent was known is found by the next run, a later one by its fork.
+
+use tracer_common::record::via;
+
+use crate::{
+    hooks::process::{FOLLOW, join},
+    ledger,
+    maps::{FOUND, SPACES, TASKS, WANTED},
+    peek::Thread,
+};
+
+/// `struct bpf_iter__task`.
+#[repr(C)]
+pub struct Step {
+    meta: *const u8,
+    task: *const u8,
+}
+
+/// One thread of the machine; null at the end.
+///
+/// # Safety
+///
+/// Called by the kernel only.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub unsafe fn census(step: *const Step) -> i32 {
+    // SAFETY: the kernel's argument, as the verifier knows it.
+    let task = unsafe { (*step).task };
+    if task.is_null() {
+        return 0;
+    }
+    let thread = Thread::new(task);
+    let mm = thread.mm();
+    let tgid = thread.tgid();
+    let Some(found) = FOUND.get_ptr_mut(0) else {
+        return 0;
+    };
+    if let Some(_task) = TASKS.get_ptr(tgid) {
+        if mm.is_null() {
+            return 0;
+        }
+        if let (Some(space), Some(target)) = (ledger::find(mm), ledger::target()) {
+            ledger::publish(mm, space, target);
+            // SAFETY: the only writer while the tracer reads the iterator.
+            unsafe { (*found).refreshed += 1 };
+        }
+        return 0;
+    }
+    let parent = thread.real_parent();
+    let parent_process = if WANTED.get_ptr(thread.visible_pid()).is_some() {
+        0
+    } else {
+        match TASKS.get_ptr(parent.tgid()) {
+            // SAFETY: a live map value; its number is written once.
+            Some(parent) if FOLLOW.load() != 0 => unsafe { (*parent).process },
+            _ => return 0,
+        }
+    };
+    if mm.is_null() {
+        return 0;
+    }
+    join(thread, parent_process, parent, via::CENSUS, None);
+    // SAFETY: as above.
+    unsafe {
+        (*found).added += 1;
+    }
+    if thread.mm().is_null() {
+        // It left its space while it was being counted: its end may have come too early to be
+        // seen. The kernel gives the address to nobody while this program runs.
+        if let Some(space) = SPACES.get_ptr_mut(mm.address()) {
+            ledger::close(mm, space);
+        }
+        let _ = TASKS.remove(tgid);
+    }
+    0
+}

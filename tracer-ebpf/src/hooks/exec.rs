@@ -1,0 +1,110 @@
+//! Entering a new program: the old space is left, a new one joins.
+
+use aya_ebpf::{Global, macros::btf_tracepoint, programs::BtfTracePointContext};
+use tracer_common::{
+    ledger::Task,
+    record::{Execed, kind, via},
+};
+
+use crate::{
+    emit,
+    hooks::process::join,
+    ledger,
+    maps::{FOUND, TASKS},
+    peek::{Thread, bprm_mm, current_tgid, nothing},
+};
+
+/// 1 on kernels without a hook at an exec's point of no return (before 6.10).
+#[unsafe(no_mangle)]
+pub static EXEC_OPENS_LATE: Global<u64> = Global::new(0);
+
+/// Makes the running process the target's first if it is the tracer's child, held back until
+/// here: now it turns into the command. What it was before does not count.
+#[inline(never)]
+fn adopt_holder(thread: Thread) {
+    let Some(found) = FOUND.get_ptr_mut(0) else {
+        return;
+    };
+    let parent = thread.real_parent();
+    // SAFETY: a live map value; only this exec, of a tracer's only child, clears the field.
+    unsafe {
+        if (*found).holder_parent == 0 || (*found).holder_parent != u64::from(parent.tgid()) {
+            return;
+        }
+        (*found).holder_parent = 0;
+    }
+    join(thread, 0, parent, via::HOLDER, None);
+}
+
+/// The running process, if it is of the target or becomes so now.
+#[inline(always)]
+fn known_or_holder(thread: Thread) -> Option<*mut Task> {
+    if TASKS.get_ptr(current_tgid()).is_none() {
+        adopt_holder(thread);
+    }
+    TASKS.get_ptr_mut(current_tgid())
+}
+
+/// `begin_new_exec` (exec.c), at the point of no return: the old space is still in place, the new
+/// one holds the arguments. From here on its pages are the target's.
+#[btf_tracepoint(function = "sched_prepare_exec")]
+pub fn sched_prepare_exec(ctx: BtfTracePointContext) -> i32 {
+    let thread = Thread::new(ctx.arg(0));
+    let Some(task) = known_or_holder(thread) else {
+        return 0;
+    };
+    let old = thread.mm();
+    let mut left = nothing();
+    let known = ledger::find(old).is_some() && old.scan(&mut left);
+    // SAFETY: a live map value of the running process, which does nothing else now.
+    unsafe {
+        (*task).before_exec_known = u32::from(known);
+        (*task).before_exec = left;
+        (*task).before_exec_hiwater = if known { old.hiwater_rss() } else { 0 };
+        (*task).next_space =
+            ledger::open(bprm_mm(ctx.arg(1)), (*task).process, via::EXEC, Some(old));
+    }
+    0
+}
+
+/// `exec_binprm` (exec.c): the new program is in place and has not run yet.
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
+    let thread = Thread::new(ctx.arg(0));
+    let task = if EXEC_OPENS_LATE.load() != 0 {
+        known_or_holder(thread)
+    } else {
+        TASKS.get_ptr_mut(current_tgid())
+    };
+    let Some(task) = task else {
+        return 0;
+    };
+    let mm = thread.mm();
+    // SAFETY: a live map value of the running process, which does nothing else now.
+    let task = unsafe { &mut *task };
+    if EXEC_OPENS_LATE.load() != 0 {
+        task.next_space = ledger::open(mm, task.process, via::EXEC, None);
+    }
+    let (minor_faults, major_faults) = thread.process_faults();
+    emit::life::<Execed>(kind::EXECED, |record| {
+        // SAFETY: `record` is the ring's reserved memory; every field is written.
+        unsafe {
+            (&raw mut (*record).header).write(emit::header(kind::EXECED, emit::now()));
+            (&raw mut (*record).process).write(task.process);
+            (&raw mut (*record).space).write(task.next_space);
+            (&raw mut (*record).before_known).write(task.before_exec_known);
+            (&raw mut (*record).before).write(task.before_exec);
+            (&raw mut (*record).before_hiwater).write(task.before_exec_hiwater);
+            (&raw mut (*record).inherited_maxrss).write(thread.maxrss().0);
+            (&raw mut (*record).minor_faults).write(minor_faults);
+            (&raw mut (*record).major_faults).write(major_faults);
+            thread.comm(&raw mut (*record).comm);
+            let (kept, whole) = mm.command_line(&raw mut (*record).argv);
+            (&raw mut (*record).argv_len).write(kept);
+            (&raw mut (*record).argv_full_len).write(whole);
+        }
+    });
+    task.next_space = 0;
+    task.before_exec_known = 0;
+    0
+}

@@ -1,0 +1,532 @@
+//! The only reader of kernel memory, by the layout that user space took from BTF.
+//!
+//! Every offset is a frozen constant, so loads from pointers that the verifier knows are direct;
+//! a bad address reads as zero (the kernel's exception table) and harms nothing.
+
+use aya_ebpf::{
+    Global,
+    helpers::{
+        bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_loop, bpf_probe_read_kernel,
+        generated::{bpf_probe_read_kernel as raw_probe_read_kernel, bpf_probe_read_user},
+    },
+};
+use core::{mem::MaybeUninit, ptr::read_volatile};
+use tracer_common::{ledger::Split, limits::COMM_BYTES};
+
+use crate::maps::{FOUND, PER_CPU_OFFSETS};
+
+macro_rules! define_offsets {
+    ($($symbol:ident = $structure:literal $field:literal;)+) => {$(
+        #[unsafe(no_mangle)]
+        pub static $symbol: Global<u64> = Global::new(tracer_common::layout::ABSENT);
+    )+};
+}
+tracer_common::offsets!(define_offsets);
+
+macro_rules! define_globals {
+    ($($symbol:ident)+) => {$(
+        #[unsafe(no_mangle)]
+        pub static $symbol: Global<u64> = Global::new(0);
+    )+};
+}
+define_globals! {
+    FILE_COUNT ANON_COUNT SWAP_COUNT SHMEM_COUNT FILE_LOCK ANON_LOCK SHMEM_LOCK SLOTS
+    COUNTER_BYTES UPID_BYTES CPUS
+}
+
+/// Counters of a space: file, anonymous, swap, shared (`enum` in mm_types_task.h).
+const MEMBERS: u64 = 4;
+
+/// Tries of a scan after the first before it is given up. A counter is locked for some tens of
+/// nanoseconds, and its total moves once in a batch of pages; only a virtual CPU that stops there
+/// lasts longer.
+const SCAN_RETRIES: u32 = 64;
+
+/// Reads a field at a known offset of a pointer that the verifier tracks.
+///
+/// # Safety
+///
+/// `base` comes from a program argument, or from such a pointer's field, so that the load is
+/// checked by the verifier and caught by the exception table.
+#[inline(always)]
+unsafe fn field<T: Copy>(base: *const u8, offset: &Global<u64>) -> T {
+    // SAFETY: by the caller; volatile, because the kernel writes this memory concurrently.
+    unsafe { read_volatile(base.add(offset.load() as usize).cast()) }
+}
+
+/// An address space: `struct mm_struct *`.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Mm(*const u8);
+
+impl Mm {
+    /// Takes a program's argument or a field of one.
+    #[inline(always)]
+    pub fn new(pointer: *const u8) -> Self {
+        Self(pointer)
+    }
+
+    /// Its address: the key of its ledger.
+    #[inline(always)]
+    pub fn address(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// The lower half of its address as a plain number. The verifier forbids arithmetic on
+    /// pointers and takes a 32-bit move for what it is: a way to lose one.
+    #[inline(always)]
+    pub fn low_half(self) -> u32 {
+        let number: u32;
+        // SAFETY: a move between registers.
+        unsafe {
+            core::arch::asm!(
+                "{number} = {pointer}",
+                number = out(wreg) number,
+                pointer = in(wreg) self.0 as usize as u32,
+                options(pure, nomem, nostack),
+            );
+        }
+        number
+    }
+
+    #[inline(always)]
+    pub fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+
+    /// Resident pages by the counters' plain counts: what older readers of the kernel report.
+    /// Off by less than a batch for each CPU and member (`percpu_counter_add_batch`).
+    #[inline(always)]
+    pub fn plain_rss(self) -> i64 {
+        // SAFETY: `self.0` is a pointer that the verifier knows as `mm_struct`.
+        unsafe {
+            field::<i64>(self.0, &FILE_COUNT)
+                + field::<i64>(self.0, &ANON_COUNT)
+                + field::<i64>(self.0, &SHMEM_COUNT)
+        }
+    }
+
+    /// The counters of a CPU lie side by side (`percpu_counter_init_many`), as the scan needs.
+    #[inline(always)]
+    pub fn slots_adjoin(self) -> bool {
+        let mut member = 1;
+        while member < MEMBERS {
+            let at = (SLOTS.load() + member * COUNTER_BYTES.load()) as usize;
+            // SAFETY: as in `plain_rss`.
+            let (first, slots): (u64, u64) =
+                unsafe { (field(self.0, &SLOTS), read_volatile(self.0.add(at).cast())) };
+            if slots != first + member * size_of::<i32>() as u64 {
+                return false;
+            }
+            member += 1;
+        }
+        true
+    }
+
+    /// Reads the true totals: plain counts and every CPU's slot, accepted only if no counter was locked
+    /// and no plain count moved meanwhile, so that no slot was seen on both sides of a move.
+    #[inline(always)]
+    pub fn scan(self, to: &mut Split) -> bool {
+        if scan_once(self, to) == 0 {
+            return true;
+        }
+        let mut retry = Retry {
+            mm: self,
+            to,
+            disturbed: 1,
+        };
+        // SAFETY: the function has the form that the helper asks for, and gets what it expects.
+        unsafe {
+            bpf_loop(
+                SCAN_RETRIES,
+                retry_scan as *mut _,
+                (&raw mut retry).cast(),
+                0,
+            )
+        };
+        retry.disturbed == 0
+    }
+
+    /// The most that RSS can be now, even if a CPU stands still inside a counter: then its slot may
+    /// be in the total already, so that a negative one would count twice.
+    #[inline(always)]
+    pub fn at_most(self) -> i64 {
+        at_most(self)
+    }
+
+    /// `hiwater_rss`, pages: the kernel's own, approximate high-water mark.
+    #[inline(always)]
+    pub fn hiwater_rss(self) -> u64 {
+        // SAFETY: as in `plain_rss`.
+        unsafe { field(self.0, &MM_HIWATER_RSS) }
+    }
+
+    /// `total_vm`, pages.
+    #[inline(always)]
+    pub fn total_vm(self) -> u64 {
+        // SAFETY: as in `plain_rss`.
+        unsafe { field(self.0, &MM_TOTAL_VM) }
+    }
+
+    /// Bytes of page tables.
+    #[inline(always)]
+    pub fn pagetable_bytes(self) -> u64 {
+        // SAFETY: as in `plain_rss`.
+        unsafe { field(self.0, &MM_PGTABLES_BYTES) }
+    }
+
+    /// Pages of hugetlb; 0 on kernels built without it.
+    #[inline(always)]
+    pub fn hugetlb(self) -> u64 {
+        if MM_HUGETLB_USAGE.load() == tracer_common::layout::ABSENT {
+            return 0;
+        }
+        // SAFETY: as in `plain_rss`.
+        unsafe { field(self.0, &MM_HUGETLB_USAGE) }
+    }
+
+    /// Copies the command line of the running process, arguments separated by zeros, to `to`.
+    /// Gives the bytes written and the whole length; 0 written if it is not resident.
+    #[inline(always)]
+    pub fn command_line<const N: usize>(self, to: *mut [u8; N]) -> (u32, u64) {
+        // SAFETY: as in `plain_rss`.
+        let (start, end): (u64, u64) =
+            unsafe { (field(self.0, &MM_ARG_START), field(self.0, &MM_ARG_END)) };
+        let whole = end.wrapping_sub(start);
+        let length = if whole > N as u64 { N as u64 } else { whole };
+        // SAFETY: `length` is at most N; the helper clears the destination when it fails.
+        let failed = unsafe { bpf_probe_read_user(to.cast(), length as u32, start as *const _) };
+        (if failed == 0 { length as u32 } else { 0 }, whole)
+    }
+}
+
+/// Nothing, in a way that the compiler cannot see through: of a constant it would make a call of
+/// `memset`, which on BPF is a loop over bytes.
+#[inline(always)]
+pub fn nothing() -> Split {
+    let zero: i64;
+    // SAFETY: sets a register.
+    unsafe { core::arch::asm!("{zero} = 0", zero = out(reg) zero, options(pure, nomem, nostack)) };
+    Split {
+        file: zero,
+        anon: zero,
+        shmem: zero,
+        swap: zero,
+    }
+}
+
+/// A space whose scan was not accepted at once.
+#[repr(C)]
+struct Retry {
+    mm: Mm,
+    to: *mut Split,
+    disturbed: u64,
+}
+
+/// One more try, by the kernel's loop helper: the verifier looks at it once and not at each turn.
+#[inline(never)]
+extern "C" fn retry_scan(_turn: u64, retry: *mut Retry) -> u64 {
+    // SAFETY: `Mm::scan` hands over its own places.
+    unsafe {
+        (*retry).disturbed = scan_once((*retry).mm, (*retry).to);
+        u64::from((*retry).disturbed == 0)
+    }
+}
+
+/// One try of [`Mm::scan`]: 0 if it is accepted. One function of the object, not a copy at each of
+/// its callers, and without branches, each of which would double the verifier's paths.
+#[inline(never)]
+fn scan_once(mm: Mm, to: *mut Split) -> u64 {
+    // SAFETY: `to` is the caller's; else as in `plain_rss`; probe reads may be given any address.
+    unsafe {
+        let file: i64 = field(mm.0, &FILE_COUNT);
+        let anon: i64 = field(mm.0, &ANON_COUNT);
+        let shmem: i64 = field(mm.0, &SHMEM_COUNT);
+        let mut disturbed = locks(mm);
+        let mut sum = Split {
+            file,
+            anon,
+            shmem,
+            swap: field(mm.0, &SWAP_COUNT),
+        };
+        let slots: u64 = field(mm.0, &SLOTS);
+        let mut cpu = 0;
+        while u64::from(cpu) < CPUS.load() {
+            let Some(offset) = PER_CPU_OFFSETS.get(cpu) else {
+                return 1;
+            };
+            let mut values = MaybeUninit::<[i32; MEMBERS as usize]>::uninit();
+            let failed = raw_probe_read_kernel(
+                values.as_mut_ptr().cast(),
+                size_of_val(&values) as u32,
+                slots.wrapping_add(*offset) as *const _,
+            );
+            disturbed |= failed as u64;
+            // The helper fills its destination even when it fails.
+            let [file, anon, swap, shmem] = values.assume_init();
+            sum.file += i64::from(file);
+            sum.anon += i64::from(anon);
+            sum.swap += i64::from(swap);
+            sum.shmem += i64::from(shmem);
+            cpu += 1;
+        }
+        *to = sum;
+        let moved = (file ^ field::<i64>(mm.0, &FILE_COUNT))
+            | (anon ^ field::<i64>(mm.0, &ANON_COUNT))
+            | (shmem ^ field::<i64>(mm.0, &SHMEM_COUNT));
+        disturbed | moved as u64 | locks(mm)
+    }
+}
+
+/// [`Mm::at_most`], as one function of the object.
+#[inline(never)]
+fn at_most(mm: Mm) -> i64 {
+    let mut sum = nothing();
+    let mut lowest = nothing();
+    // SAFETY: as in `scan_once`.
+    unsafe {
+        let before = mm.plain_rss();
+        let slots: u64 = field(mm.0, &SLOTS);
+        let mut cpu = 0;
+        while u64::from(cpu) < CPUS.load() {
+            let Some(offset) = PER_CPU_OFFSETS.get(cpu) else {
+                return i64::MAX;
+            };
+            let mut values = MaybeUninit::<[i32; MEMBERS as usize]>::uninit();
+            raw_probe_read_kernel(
+                values.as_mut_ptr().cast(),
+                size_of_val(&values) as u32,
+                slots.wrapping_add(*offset) as *const _,
+            );
+            let [file, anon, _, shmem] = values.assume_init();
+            sum.file += i64::from(file) + i64::from(anon) + i64::from(shmem);
+            lowest.file = lowest.file.min(i64::from(file));
+            lowest.anon = lowest.anon.min(i64::from(anon));
+            lowest.shmem = lowest.shmem.min(i64::from(shmem));
+            cpu += 1;
+        }
+        before.max(mm.plain_rss()) + sum.file - lowest.rss()
+    }
+}
+
+/// Lock words of the counters that make up RSS: 0 if none is held.
+#[inline(always)]
+fn locks(mm: Mm) -> u64 {
+    // SAFETY: as in `plain_rss`.
+    unsafe {
+        let [file, anon, shmem]: [u32; 3] = [
+            field(mm.0, &FILE_LOCK),
+            field(mm.0, &ANON_LOCK),
+            field(mm.0, &SHMEM_LOCK),
+        ];
+        u64::from(file | anon | shmem)
+    }
+}
+
+/// A thread: `struct task_struct *`.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Thread(*const u8);
+
+impl Thread {
+    /// Takes a program's argument or a field of one.
+    #[inline(always)]
+    pub fn new(pointer: *const u8) -> Self {
+        Self(pointer)
+    }
+
+    /// The running one.
+    #[inline(always)]
+    pub fn current() -> Self {
+        // SAFETY: the helper has no preconditions.
+        Self(unsafe { bpf_get_current_task_btf() }.cast())
+    }
+
+    #[inline(always)]
+    pub fn address(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// Its address space; null for kernel threads and once it has left it.
+    #[inline(always)]
+    pub fn mm(self) -> Mm {
+        // SAFETY: `self.0` is a pointer that the verifier knows as `task_struct`.
+        Mm(unsafe { field(self.0, &TASK_MM) })
+    }
+
+    /// Thread group id in the initial PID namespace.
+    #[inline(always)]
+    pub fn tgid(self) -> u32 {
+        // SAFETY: as in `mm`.
+        unsafe { field(self.0, &TASK_TGID) }
+    }
+
+    #[inline(always)]
+    pub fn group_leader(self) -> Self {
+        // SAFETY: as in `mm`.
+        Self(unsafe { field(self.0, &TASK_GROUP_LEADER) })
+    }
+
+    #[inline(always)]
+    pub fn real_parent(self) -> Self {
+        // SAFETY: as in `mm`.
+        Self(unsafe { field(self.0, &TASK_REAL_PARENT) })
+    }
+
+    /// Process id as the tracer's PID namespace has it; 0 if it does not show there.
+    #[inline(always)]
+    pub fn visible_pid(self) -> u32 {
+        // SAFETY: as in `mm`.
+        let pid: *const u8 = unsafe { field(self.group_leader().0, &TASK_THREAD_PID) };
+        let Some(found) = FOUND.get(0) else { return 0 };
+        // SAFETY: a probe read may be given any address; a null `pid` fails.
+        unsafe {
+            let Ok(level) =
+                bpf_probe_read_kernel(pid.wrapping_add(PID_LEVEL.load() as usize).cast::<u32>())
+            else {
+                return 0;
+            };
+            if u64::from(level) < found.pid_level {
+                return 0;
+            }
+            let upid = pid
+                .wrapping_add((PID_NUMBERS.load() + found.pid_level * UPID_BYTES.load()) as usize);
+            let namespace =
+                bpf_probe_read_kernel(upid.wrapping_add(UPID_NS.load() as usize).cast::<u64>());
+            if namespace != Ok(found.pid_namespace) {
+                return 0;
+            }
+            bpf_probe_read_kernel(upid.wrapping_add(UPID_NR.load() as usize).cast::<u32>())
+                .unwrap_or(0)
+        }
+    }
+
+    /// Depth and address of its own PID namespace.
+    #[inline(always)]
+    pub fn pid_namespace(self) -> Option<(u64, u64)> {
+        // SAFETY: as in `mm` for the first load; probe reads may be given any address.
+        unsafe {
+            let pid: *const u8 = field(self.0, &TASK_THREAD_PID);
+            let level =
+                bpf_probe_read_kernel(pid.wrapping_add(PID_LEVEL.load() as usize).cast::<u32>())
+                    .ok()?;
+            let upid = pid
+                .wrapping_add((PID_NUMBERS.load() + u64::from(level) * UPID_BYTES.load()) as usize);
+            let namespace =
+                bpf_probe_read_kernel(upid.wrapping_add(UPID_NS.load() as usize).cast::<u64>())
+                    .ok()?;
+            Some((u64::from(level), namespace))
+        }
+    }
+
+    /// Copies `task->comm` to `to`.
+    #[inline(always)]
+    pub fn comm(self, to: *mut [u8; COMM_BYTES]) {
+        let from = self.0.wrapping_add(TASK_COMM.load() as usize);
+        // SAFETY: `to` has room; the helper clears it when it fails.
+        unsafe { raw_probe_read_kernel(to.cast(), COMM_BYTES as u32, from.cast()) };
+    }
+
+    /// Real user id.
+    #[inline(always)]
+    pub fn uid(self) -> u32 {
+        // SAFETY: as in `mm`.
+        unsafe {
+            let cred: *const u8 = field(self.0, &TASK_CRED);
+            field(cred, &CRED_UID)
+        }
+    }
+
+    /// `start_boottime`, nanoseconds.
+    #[inline(always)]
+    pub fn start_boottime_ns(self) -> u64 {
+        // SAFETY: as in `mm`.
+        unsafe { field(self.0, &TASK_START_BOOTTIME) }
+    }
+
+    #[inline(always)]
+    fn signal(self) -> *const u8 {
+        // SAFETY: as in `mm`.
+        unsafe { field(self.0, &TASK_SIGNAL) }
+    }
+
+    /// Threads of its process that have not begun to exit.
+    #[inline(always)]
+    pub fn live_threads(self) -> u32 {
+        // SAFETY: as in `mm`; `live` is an `atomic_t`.
+        unsafe { field(self.signal(), &SIGNAL_LIVE) }
+    }
+
+    /// Minor and major faults of threads already released, and of the leader; of `self` too if it
+    /// is another. That is every thread of a process whose others are gone.
+    #[inline(always)]
+    pub fn process_faults(self) -> (u64, u64) {
+        let leader = self.group_leader();
+        let (mut minor, mut major) = self.released_faults();
+        // SAFETY: as in `mm`.
+        unsafe {
+            minor += field::<u64>(leader.0, &TASK_MIN_FLT);
+            major += field::<u64>(leader.0, &TASK_MAJ_FLT);
+            if leader.address() != self.address() {
+                minor += field::<u64>(self.0, &TASK_MIN_FLT);
+                major += field::<u64>(self.0, &TASK_MAJ_FLT);
+            }
+        }
+        (minor, major)
+    }
+
+    /// Faults of threads already released (`__exit_signal`): of a freed process, all of them.
+    #[inline(always)]
+    pub fn released_faults(self) -> (u64, u64) {
+        let signal = self.signal();
+        // SAFETY: as in `mm`.
+        unsafe {
+            (
+                field(signal, &SIGNAL_MIN_FLT),
+                field(signal, &SIGNAL_MAJ_FLT),
+            )
+        }
+    }
+
+    /// Highest `ru_maxrss` of the process, and of its waited-for descendants, pages.
+    #[inline(always)]
+    pub fn maxrss(self) -> (u64, u64) {
+        let signal = self.signal();
+        // SAFETY: as in `mm`.
+        unsafe {
+            (
+                field(signal, &SIGNAL_MAXRSS),
+                field(signal, &SIGNAL_CMAXRSS),
+            )
+        }
+    }
+
+    /// Wait status of its process, as `wait_task_zombie` composes it.
+    #[inline(always)]
+    pub fn wait_status(self) -> u32 {
+        const SIGNAL_GROUP_EXIT: u32 = 4;
+        let signal = self.signal();
+        // SAFETY: as in `mm`.
+        unsafe {
+            let flags: u32 = field(signal, &SIGNAL_FLAGS);
+            if flags & SIGNAL_GROUP_EXIT != 0 {
+                field(signal, &SIGNAL_GROUP_EXIT_CODE)
+            } else {
+                field(self.group_leader().0, &TASK_EXIT_CODE)
+            }
+        }
+    }
+}
+
+/// Address space that an exec is about to enter: `bprm->mm`.
+#[inline(always)]
+pub fn bprm_mm(bprm: *const u8) -> Mm {
+    // SAFETY: `bprm` is a program argument of type `struct linux_binprm *`.
+    Mm(unsafe { field(bprm, &BPRM_MM) })
+}
+
+/// Thread group id of the running process in the initial PID namespace.
+#[inline(always)]
+pub fn current_tgid() -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
+}
