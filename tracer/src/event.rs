@@ -1,0 +1,203 @@
+//! Events: everything that a report is made of, in the order in which it came.
+//!
+//! Kernel records arrive as they are; the user side adds what only it can know (host, readings of
+//! other instruments, ledgers still open at the end, losses). Downstream of this nothing reads a
+//! clock, `/proc` or the environment.
+
+use serde::{Deserialize, Serialize};
+use tracer_common::{
+    ledger::{Space, Target},
+    record::{
+        Execed, Level, ProcessExited, ProcessFreed, ProcessStarted, SpaceClosed, SpaceOpened,
+    },
+};
+
+/// One thing that happened, or was read.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// First of all: what is traced, where and how.
+    Begun(Box<Begun>),
+    /// See [`Level`].
+    Level(Level),
+    /// See [`ProcessStarted`].
+    ProcessStarted(Box<ProcessStarted>),
+    /// See [`SpaceOpened`].
+    SpaceOpened(Box<SpaceOpened>),
+    /// See [`Execed`].
+    Execed(Box<Execed>),
+    /// See [`ProcessExited`].
+    ProcessExited(Box<ProcessExited>),
+    /// See [`ProcessFreed`].
+    ProcessFreed(Box<ProcessFreed>),
+    /// See [`SpaceClosed`]; also made of ledgers collected from the kernel's map.
+    SpaceClosed(Box<SpaceClosed>),
+    /// At the end: the ledger of a space that still lives, freshly brought up to date.
+    SpaceAlive(Box<Space>),
+    /// What another instrument says.
+    Reading(Reading),
+    /// Last of all: the target's ledger, losses and how it ended.
+    Ended(Box<Ended>),
+}
+
+/// What is known before the first record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Begun {
+    /// Version of memtrace.
+    pub tool_version: String,
+    /// SHA-256 of the BPF object, hexadecimal.
+    pub bpf_sha256: String,
+    /// `uname -r`.
+    pub kernel: String,
+    /// `uname -m`.
+    pub arch: String,
+    /// Possible CPUs.
+    pub cpus: u32,
+    /// Bytes of a page.
+    pub page_bytes: u64,
+    /// `v1`, `v2` or `hybrid`, as the memory controller is mounted; `none`.
+    pub cgroup: String,
+    /// What the user asked for.
+    pub target: TargetAsked,
+    /// Wall clock at the start of tracing, RFC 3339 in UTC.
+    pub started_at: String,
+    /// `CLOCK_MONOTONIC` at the start of tracing; report times count from here.
+    pub start_ns: u64,
+    /// The stream's least movement, bytes; 0 = every change.
+    pub quantum_bytes: u64,
+    /// The quantum grows to 1/1024 of the peak when that is more.
+    pub quantum_grows: bool,
+    /// Subject and hook of everything that was attached.
+    pub hooks: Vec<Hook>,
+    /// Doubts known from the plan.
+    pub doubts: Vec<Doubt>,
+}
+
+/// What the user asked about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum TargetAsked {
+    /// `-- CMD`.
+    Command {
+        /// Program and arguments.
+        argv: Vec<String>,
+        /// PID in memtrace's namespace.
+        pid: u32,
+        /// Descendants belong to it.
+        follow: bool,
+    },
+    /// `--pid`.
+    Pids {
+        /// As asked.
+        pids: Vec<u32>,
+        /// Descendants belong to them.
+        follow: bool,
+    },
+}
+
+/// A hook that serves a subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hook {
+    /// What it is for, e.g. `rss`.
+    pub subject: String,
+    /// Where it sits, e.g. `tp_btf/rss_stat`.
+    pub via: String,
+}
+
+/// A stated weakness of this very report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// Stable name, kebab-case.
+    pub id: String,
+    /// A sentence.
+    pub text: String,
+    /// What to do about it; empty if nothing can be done.
+    pub remedy: String,
+}
+
+/// What another instrument said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "instrument")]
+pub enum Reading {
+    /// `/proc/PID/status` and `statm` of a process at the end of tracing, taken while the ledger
+    /// was brought up to date.
+    Proc {
+        /// PID in memtrace's namespace.
+        pid: u32,
+        /// `VmHWM`, bytes.
+        vm_hwm_bytes: u64,
+        /// `VmRSS`, bytes.
+        vm_rss_bytes: u64,
+        /// Resident field of `statm`, bytes.
+        statm_rss_bytes: u64,
+        /// Ledger level just before and just after: equal if the process stood still, bytes.
+        ledger_before_bytes: u64,
+        /// See `ledger_before_bytes`.
+        ledger_after_bytes: u64,
+    },
+    /// `wait4` of the command: `RUSAGE_BOTH`, own and waited-for descendants.
+    Wait4 {
+        /// PID in memtrace's namespace.
+        pid: u32,
+        /// `ru_maxrss`, bytes.
+        max_rss_bytes: u64,
+        /// `ru_minflt`.
+        minor_faults: u64,
+        /// `ru_majflt`.
+        major_faults: u64,
+    },
+    /// The target's memory cgroup.
+    Cgroup {
+        /// Path of its directory.
+        path: String,
+        /// File that was read, `memory.peak` or `memory.max_usage_in_bytes`.
+        file: String,
+        /// Bytes; `None` if it could not be read.
+        peak_bytes: Option<u64>,
+        /// Processes in it that are not of the target, at the start or at the end.
+        strangers: u32,
+        /// The cgroup is older than the tracing (always, unless memtrace made it).
+        existed_before: bool,
+    },
+}
+
+/// How tracing ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// `CLOCK_MONOTONIC` nanoseconds.
+    pub at_ns: u64,
+    /// The target's ledger.
+    pub target: Target,
+    /// Why it ended.
+    pub reason: EndReason,
+    /// Wait status of the command; `None` for other targets.
+    pub command_status: Option<i32>,
+    /// Records emitted and lost, summed over the CPUs, by record kind.
+    pub emitted: [u64; tracer_common::record::kind::COUNT],
+    /// See `emitted`.
+    pub lost: [u64; tracer_common::record::kind::COUNT],
+    /// Records that user space read, by record kind.
+    pub read: [u64; tracer_common::record::kind::COUNT],
+    /// Bytes that could not be decoded as a record: a defect, 0 otherwise.
+    pub undecoded: u64,
+    /// Events that the kernel did not hand to a program (`recursion_misses` of its descriptor);
+    /// `None` if it does not tell.
+    pub missed_runs: Option<u64>,
+    /// memtrace's own peak RSS, bytes, as its own `/proc` says; `None` if unreadable.
+    pub tracer_peak_rss_bytes: Option<u64>,
+    /// memtrace's own CPU time, nanoseconds.
+    pub tracer_cpu_ns: u64,
+    /// Doubts that came up while tracing.
+    pub doubts: Vec<Doubt>,
+}
+
+/// Why tracing ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The command, or every process attached to, ended.
+    TargetEnded,
+    /// `--duration` was over.
+    Duration,
+    /// SIGINT or SIGTERM.
+    Interrupted,
+}

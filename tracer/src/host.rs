@@ -1,0 +1,45 @@
+//! Facts of the machine and of this process that need no privilege: clocks, page size, own use.
+
+use nix::{
+    sys::{
+        resource::{UsageWho, getrusage},
+        time::TimeValLike,
+    },
+    time::{ClockId, clock_gettime},
+    unistd::{SysconfVar, sysconf},
+};
+use sha2::{Digest, Sha256};
+
+/// Bytes of a page.
+pub fn page_bytes() -> u64 {
+    sysconf(SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .and_then(|bytes| bytes.try_into().ok())
+        .unwrap_or(4096)
+}
+
+/// Nanoseconds of `CLOCK_MONOTONIC`, the clock of `bpf_ktime_get_ns`.
+pub fn monotonic_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |time| {
+        time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
+    })
+}
+
+/// CPU time of this process so far, nanoseconds.
+pub fn cpu_ns() -> u64 {
+    getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| {
+        (usage.user_time() + usage.system_time())
+            .num_nanoseconds()
+            .try_into()
+            .unwrap_or(0)
+    })
+}
+
+/// SHA-256 as hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

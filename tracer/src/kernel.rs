@@ -1,0 +1,13 @@
+//! The live kernel: the only room that talks to BPF.
+//!
+//! `btf` reads type information, `facts` gathers what this kernel has, `plan` (pure) decides what
+//! to attach and what to doubt, `attach` carries it out, `ring` and `ledgers` bring data out.
+
+pub mod attach;
+pub mod btf;
+pub mod facts;
+pub mod fentry;
+pub mod ledgers;
+pub mod plan;
+pub mod privilege;
+pub mod ring;

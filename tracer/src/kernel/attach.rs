@@ -1,0 +1,259 @@
+//! Carrying out a plan: loads the object, attaches its programs, runs the census.
+
+use std::{
+    borrow::Cow,
+    fs::File,
+    io,
+    os::fd::{AsFd, AsRawFd},
+};
+
+use aya::{
+    Btf, BtfError, Ebpf, EbpfError, EbpfLoader,
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
+    programs::{
+        BtfTracePoint, Iter, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun,
+        links::LinkError,
+    },
+};
+use tracer_common::limits::map;
+
+use super::{ledgers::Ledgers, plan::Plan, ring::Rings};
+
+/// The object as committed: `cargo xtask bpf --check` proves that it is what the source gives.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/memtrace.bpf.o");
+
+/// The object to load: the committed one, unless `MEMTRACE_BPF_OBJECT` names another. The tests
+/// use that to show that they notice a kernel side that is wrong.
+///
+/// # Errors
+///
+/// If the object named cannot be read.
+pub fn object() -> Result<Cow<'static, [u8]>, AttachError> {
+    match std::env::var_os("MEMTRACE_BPF_OBJECT") {
+        None => Ok(Cow::Borrowed(OBJECT)),
+        Some(path) => std::fs::read(&path)
+            .map(Cow::Owned)
+            .map_err(AttachError::OtherObject),
+    }
+}
+
+/// Runs of the census before it is given up. Each finds what was forked before its parent was
+/// known; only a target that forks faster than the kernel's task list is read needs many.
+const CENSUS_RUNS: u32 = 64;
+
+/// Why tracing could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The kernel refused the object.
+    #[error("the kernel refused to load memtrace's programs")]
+    Load(#[source] Box<EbpfError>),
+    /// The kernel refused a program.
+    #[error("the kernel refused the program {program} for {subject}: {error}")]
+    Program {
+        /// Name.
+        program: String,
+        /// What it is for.
+        subject: String,
+        /// Why; large, since it can hold the verifier's log.
+        error: Box<ProgramError>,
+    },
+    /// Type information could not be read.
+    #[error("the kernel's type information cannot be read: {0}")]
+    Btf(#[from] BtfError),
+    /// A map could not be read or written.
+    #[error("a map of the kernel side cannot be used: {0}")]
+    Map(#[from] MapError),
+    /// A link could not be made.
+    #[error("the kernel refused a link: {0}")]
+    Link(#[from] LinkError),
+    /// The census could not be read.
+    #[error("the kernel's task list cannot be read: {0}")]
+    Census(#[source] io::Error),
+    /// The probe did not find what it must.
+    #[error("{0}")]
+    Probe(String),
+    /// The object that the environment names cannot be read.
+    #[error("the object that MEMTRACE_BPF_OBJECT names cannot be read: {0}")]
+    OtherObject(#[source] io::Error),
+    /// The object lacks a map or a program: it is not the one this program was built with.
+    #[error("the BPF object has no {0}; rebuild it with: cargo xtask bpf")]
+    Object(&'static str),
+}
+
+/// Programs attached to the running kernel. Everything is gone from it when this is dropped, or
+/// when the process dies in any way: nothing is pinned.
+pub struct Live {
+    /// Keeps programs, links and maps alive.
+    bpf: Ebpf,
+    /// The rings.
+    pub rings: Rings,
+    /// The ledgers.
+    pub ledgers: Ledgers,
+}
+
+fn take<T>(bpf: &mut Ebpf, name: &'static str) -> Result<T, AttachError>
+where
+    T: TryFrom<Map, Error = MapError>,
+{
+    Ok(T::try_from(
+        bpf.take_map(name).ok_or(AttachError::Object(name))?,
+    )?)
+}
+
+impl Live {
+    /// Loads `object` and attaches what the plan says. Nothing belongs to the target yet.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError`] with the kernel's reason.
+    pub fn attach(object: &[u8], plan: &Plan) -> Result<Self, AttachError> {
+        let btf = Btf::from_sys_fs()?;
+        let mut loader = EbpfLoader::new();
+        loader.btf(Some(&btf));
+        for (name, value) in &plan.globals {
+            loader.override_global(name, value, true);
+        }
+        let mut bpf = loader
+            .load(object)
+            .map_err(|error| AttachError::Load(Box::new(error)))?;
+        let refused = |program: &str, subject: &str| {
+            let (program, subject) = (program.to_owned(), subject.to_owned());
+            move |error| AttachError::Program {
+                program,
+                subject,
+                error: Box::new(error),
+            }
+        };
+
+        let probe: &mut RawTracePoint = program(&mut bpf, "probe")?;
+        probe.load().map_err(refused("probe", "per-CPU areas"))?;
+        probe
+            .test_run(RawTracePointRunOptions::new())
+            .map_err(refused("probe", "per-CPU areas"))?;
+
+        let ledgers = Ledgers {
+            spaces: take::<HashMap<MapData, _, _>>(&mut bpf, map::SPACES)?,
+            closed: take::<HashMap<MapData, _, _>>(&mut bpf, map::CLOSED)?,
+            target: take::<Array<MapData, _>>(&mut bpf, map::TARGET)?,
+            stats: take::<PerCpuArray<MapData, _>>(&mut bpf, map::STATS)?,
+            found: take::<Array<MapData, _>>(&mut bpf, map::FOUND)?,
+            census: take::<Array<MapData, _>>(&mut bpf, map::CENSUS)?,
+            wanted: take::<HashMap<MapData, _, _>>(&mut bpf, map::WANTED)?,
+        };
+        let rings = Rings::new(
+            take::<RingBuf<MapData>>(&mut bpf, map::LEVELS)?,
+            take::<RingBuf<MapData>>(&mut bpf, map::LIVES)?,
+        );
+        let cpus = plan.cpus();
+        let found = ledgers.found()?;
+        if found.cpus != cpus {
+            return Err(AttachError::Probe(format!(
+                "the per-CPU areas of only {} of {cpus} CPUs were found",
+                found.cpus
+            )));
+        }
+        if found.odd_counters != 0 {
+            return Err(AttachError::Probe(
+                "this kernel lays its memory counters out in a way that memtrace cannot sum"
+                    .to_owned(),
+            ));
+        }
+        for planned in &plan.programs {
+            let loaded: &mut BtfTracePoint = program(&mut bpf, planned.name)?;
+            loaded
+                .load(planned.tracepoint, &btf)
+                .map_err(refused(planned.name, planned.subject))?;
+            loaded
+                .attach()
+                .map_err(refused(planned.name, planned.subject))?;
+        }
+        Ok(Self {
+            bpf,
+            rings,
+            ledgers,
+        })
+    }
+
+    /// Makes processes that exist the target, with their descendants unless the plan says not to.
+    /// Gives how many processes joined.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError`] if a map or the task list cannot be used.
+    pub fn seed(&mut self, pids: &[u32]) -> Result<u64, AttachError> {
+        for pid in pids {
+            self.ledgers.wanted.insert(pid, 1, 0)?;
+        }
+        // While several spaces are being found, each must be published at every change.
+        self.ledgers.census.set(0, 1, 0)?;
+        let mut added = 0;
+        for _ in 0..CENSUS_RUNS {
+            self.run_census()?;
+            let now = self.ledgers.found()?.added;
+            if now == added {
+                break;
+            }
+            added = now;
+        }
+        self.ledgers.census.set(0, 0, 0)?;
+        for pid in pids {
+            self.ledgers.wanted.remove(pid)?;
+        }
+        Ok(added)
+    }
+
+    /// Brings the ledgers of all living spaces up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError`] if the task list cannot be read.
+    pub fn refresh(&mut self) -> Result<(), AttachError> {
+        self.run_census()
+    }
+
+    fn run_census(&mut self) -> Result<(), AttachError> {
+        let refused = |error| AttachError::Program {
+            program: "census".to_owned(),
+            subject: "who is there already".to_owned(),
+            error: Box::new(error),
+        };
+        let census: &mut Iter = program(&mut self.bpf, "census")?;
+        // Most runs never need it, and checking it takes the kernel as long as all the others.
+        if census.fd().is_err() {
+            census.load("task", &Btf::from_sys_fs()?).map_err(refused)?;
+        }
+        let link = census.attach().map_err(refused)?;
+        let mut file: File = census.take_link(link).map_err(refused)?.into_file()?;
+        io::copy(&mut file, &mut io::sink()).map_err(AttachError::Census)?;
+        Ok(())
+    }
+
+    /// Runs of the programs that the kernel skipped because one was active on that CPU already,
+    /// as their descriptors tell. `None` if the kernel does not tell.
+    pub fn missed_runs(&self) -> Option<u64> {
+        let mut missed = 0;
+        for (_, program) in self.bpf.programs() {
+            // Programs that were not loaded have no descriptor.
+            let Ok(fd) = program.fd() else { continue };
+            let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+            let text = std::fs::read_to_string(path).ok()?;
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("recursion_misses:"))?;
+            missed += line.trim().parse::<u64>().ok()?;
+        }
+        Some(missed)
+    }
+}
+
+fn program<'a, T>(bpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut T, AttachError>
+where
+    &'a mut T: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
+{
+    let found = bpf.program_mut(name).ok_or(AttachError::Object(name))?;
+    found.try_into().map_err(|error| AttachError::Program {
+        program: name.to_owned(),
+        subject: "its kind".to_owned(),
+        error: Box::new(error),
+    })
+}

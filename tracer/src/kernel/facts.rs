@@ -1,0 +1,199 @@
+//! What this kernel has, asked of its own files: nothing is derived from version numbers.
+//!
+//! [`Facts`] is plain data. It can be read from a described kernel (files under another root) as
+//! well as from the running one, so that [`super::plan`] is tested without any kernel.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::btf::{Btf, BtfError};
+
+/// BTF tracepoints that some plan uses.
+const TRACEPOINTS: [&str; 10] = [
+    "rss_stat",
+    "exit_mmap",
+    "task_newtask",
+    "sched_prepare_exec",
+    "sched_process_exec",
+    "sched_process_exit",
+    "sched_process_free",
+    "mark_victim",
+    "task_prctl_unknown",
+    "mmap_lock_released",
+];
+
+/// Functions that better hooks would need.
+const FUNCTIONS: [&str; 3] = ["handle_mm_fault", "security_task_prctl", "oom_kill_process"];
+
+macro_rules! offset_table {
+    ($($symbol:ident = $structure:literal $field:literal;)+) => {
+        /// Every offset that the kernel side loads: symbol, struct, field.
+        const OFFSETS: &[(&str, &str, &str)] = &[$((stringify!($symbol), $structure, $field)),+];
+    };
+}
+tracer_common::offsets!(offset_table);
+
+/// Offsets from which others are made: symbol, struct, field.
+const BASE_OFFSETS: [(&str, &str, &str); 4] = [
+    (base::RSS_STAT, "mm_struct", "rss_stat"),
+    (base::LOCK, "percpu_counter", "lock"),
+    (base::COUNT, "percpu_counter", "count"),
+    (base::COUNTERS, "percpu_counter", "counters"),
+];
+
+/// Names of the offsets that only the plan uses.
+pub mod base {
+    /// `mm_struct.rss_stat`.
+    pub const RSS_STAT: &str = "mm_struct.rss_stat";
+    /// `percpu_counter.lock`.
+    pub const LOCK: &str = "percpu_counter.lock";
+    /// `percpu_counter.count`.
+    pub const COUNT: &str = "percpu_counter.count";
+    /// `percpu_counter.counters`.
+    pub const COUNTERS: &str = "percpu_counter.counters";
+}
+
+/// Why facts could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FactsError {
+    /// The kernel has no type information to read.
+    #[error("this kernel offers no type information: {path} cannot be read ({error})")]
+    NoBtf {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why it cannot be read.
+        error: std::io::Error,
+    },
+    /// It has some, in a form that we do not know.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+}
+
+/// Facts of a kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// `uname -r`.
+    pub release: String,
+    /// Possible CPUs: the highest number and one.
+    pub cpus: u32,
+    /// Offsets found, by symbol; a field that this kernel lacks is not in it.
+    pub offsets: BTreeMap<String, u64>,
+    /// Sizes of structs, bytes.
+    pub sizes: BTreeMap<String, u64>,
+    /// Element and length of `mm_struct.rss_stat`, if it is an array.
+    pub rss_stat: Option<(String, u32)>,
+    /// BTF tracepoints and the number of their arguments.
+    pub tracepoints: BTreeMap<String, u32>,
+    /// Functions that BTF knows, and their ids.
+    pub functions: BTreeMap<String, u32>,
+    /// What the security modules allow, as `/sys/kernel/security/lockdown` says; `None` if unknown.
+    pub lockdown: Option<String>,
+    /// `kernel.unprivileged_bpf_disabled`; `None` if there is no such setting.
+    pub unprivileged_bpf_disabled: Option<u32>,
+    /// Version of the hierarchy that the memory controller is in: `v1`, `v2` or `none`.
+    pub cgroup: String,
+}
+
+impl Facts {
+    /// Reads the facts of the kernel whose files are under `root` (`/` for the running one).
+    ///
+    /// # Errors
+    ///
+    /// [`FactsError`] if there is no readable BTF.
+    pub fn read(root: &Path) -> Result<Self, FactsError> {
+        let path = root.join("sys/kernel/btf/vmlinux");
+        let blob = fs::read(&path).map_err(|error| FactsError::NoBtf { path, error })?;
+        let traces: Vec<String> = TRACEPOINTS
+            .iter()
+            .map(|name| format!("btf_trace_{name}"))
+            .collect();
+        let offsets = || OFFSETS.iter().chain(&BASE_OFFSETS);
+        let names = offsets()
+            .map(|(_, structure, _)| *structure)
+            .chain(FUNCTIONS)
+            .chain(traces.iter().map(String::as_str));
+        let btf = Btf::parse(blob, names)?;
+        let text = |path: &str| {
+            fs::read_to_string(root.join(path))
+                .ok()
+                .map(|text| text.trim().to_owned())
+        };
+        Ok(Self {
+            release: text("proc/sys/kernel/osrelease").unwrap_or_default(),
+            cpus: text("sys/devices/system/cpu/possible")
+                .and_then(|list| highest(&list))
+                .map_or(1, |cpu| cpu + 1),
+            offsets: offsets()
+                .filter_map(|(symbol, structure, field)| {
+                    Some(((*symbol).to_owned(), btf.offset(structure, field)?))
+                })
+                .collect(),
+            sizes: ["percpu_counter", "upid"]
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), btf.size(name)?)))
+                .collect(),
+            rss_stat: btf.array_of("mm_struct", "rss_stat"),
+            tracepoints: TRACEPOINTS
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), btf.tracepoint_arguments(name)?)))
+                .collect(),
+            functions: FUNCTIONS
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), btf.function(name)?)))
+                .collect(),
+            lockdown: text("sys/kernel/security/lockdown"),
+            unprivileged_bpf_disabled: text("proc/sys/kernel/unprivileged_bpf_disabled")
+                .and_then(|value| value.parse().ok()),
+            cgroup: memory_hierarchy(
+                &text("proc/cgroups").unwrap_or_default(),
+                &text("proc/self/mountinfo").unwrap_or_default(),
+            )
+            .to_owned(),
+        })
+    }
+}
+
+/// Highest number in a list such as `0-3,8`.
+fn highest(list: &str) -> Option<u32> {
+    list.rsplit([',', '-']).next()?.parse().ok()
+}
+
+/// Which hierarchy the memory controller is in, from `/proc/cgroups` and the mounts.
+fn memory_hierarchy(controllers: &str, mounts: &str) -> &'static str {
+    let hierarchy = controllers
+        .lines()
+        .find_map(|line| line.strip_prefix("memory\t"))
+        .and_then(|rest| rest.split_whitespace().next());
+    match hierarchy {
+        Some("0") | None if mounts.contains(" - cgroup2 ") => "v2",
+        Some("0") | None => "none",
+        Some(_) => "v1",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{highest, memory_hierarchy};
+
+    #[test]
+    fn the_highest_cpu_of_a_list() {
+        assert_eq!(highest("0-1"), Some(1));
+        assert_eq!(highest("0"), Some(0));
+        assert_eq!(highest("0-3,8-11"), Some(11));
+        assert_eq!(highest(""), None);
+    }
+
+    #[test]
+    fn the_memory_controller_is_where_proc_cgroups_says() {
+        let v1 = "#subsys_name\thierarchy\tnum_cgroups\tenabled\nmemory\t4\t9\t1\n";
+        let v2 = "#subsys_name\thierarchy\tnum_cgroups\tenabled\nmemory\t0\t9\t1\n";
+        assert_eq!(memory_hierarchy(v1, "x - cgroup2 cgroup2 rw"), "v1");
+        assert_eq!(memory_hierarchy(v2, "x - cgroup2 cgroup2 rw"), "v2");
+        assert_eq!(memory_hierarchy(v2, ""), "none");
+    }
+}

@@ -1,0 +1,88 @@
+//! Reading the ledgers: what the kernel side keeps in maps.
+
+use aya::{
+    Pod,
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray},
+};
+use tracer_common::{
+    WireSafe,
+    ledger::{Found, Space, Stats, Target},
+    record::kind,
+};
+
+/// A map value that both sides define alike.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct Shared<T>(pub T);
+
+// SAFETY: `WireSafe` types are integers without padding, so any bytes are a value and all bytes
+// are initialised.
+unsafe impl<T: WireSafe> Pod for Shared<T> {}
+
+/// The maps that user space reads and writes.
+pub struct Ledgers {
+    pub(super) spaces: HashMap<MapData, u64, Shared<Space>>,
+    pub(super) closed: HashMap<MapData, u32, Shared<Space>>,
+    pub(super) target: Array<MapData, Shared<Target>>,
+    pub(super) stats: PerCpuArray<MapData, Shared<Stats>>,
+    pub(super) found: Array<MapData, Shared<Found>>,
+    pub(super) census: Array<MapData, u64>,
+    pub(super) wanted: HashMap<MapData, u32, u32>,
+}
+
+impl Ledgers {
+    /// The target's ledger.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not give the map's value.
+    pub fn target(&self) -> Result<Target, MapError> {
+        self.target.get(&0, 0).map(|shared| shared.0)
+    }
+
+    /// Ledgers of the spaces alive. A space that dies meanwhile may be missing: its closing record
+    /// is in the ring then.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not give the map's values.
+    pub fn spaces(&self) -> Result<Vec<Space>, MapError> {
+        self.spaces
+            .iter()
+            .map(|entry| entry.map(|(_, shared)| shared.0))
+            .collect()
+    }
+
+    /// Takes the ledgers whose closing records found no room.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not give the map's values.
+    pub fn take_closed(&mut self) -> Result<Vec<Space>, MapError> {
+        let entries: Vec<_> = self.closed.iter().collect::<Result<_, _>>()?;
+        for (id, _) in &entries {
+            self.closed.remove(id)?;
+        }
+        Ok(entries.into_iter().map(|(_, shared)| shared.0).collect())
+    }
+
+    /// Records emitted and lost, by kind, over all CPUs.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not give the map's value.
+    pub fn stats(&self) -> Result<Stats, MapError> {
+        let mut sum = Stats::default();
+        for Shared(cpu) in self.stats.get(&0, 0)?.iter() {
+            for index in 0..kind::COUNT {
+                sum.emitted[index] += cpu.emitted[index];
+                sum.lost[index] += cpu.lost[index];
+            }
+        }
+        Ok(sum)
+    }
+
+    pub(super) fn found(&self) -> Result<Found, MapError> {
+        self.found.get(&0, 0).map(|shared| shared.0)
+    }
+}

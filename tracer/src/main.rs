@@ -1,0 +1,174 @@
+//! `memtrace`: reads the command line, forks the holder of the command before anything else
+//! exists, traces, writes the reports, and ends as the command did.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::{ColorChoice, Parser};
+use memtrace::{
+    check,
+    cli::{Action, Arguments},
+    command::{holder::Holder, identity::Identity, reaped::reap},
+    event::EndReason,
+    failure::{Failure, code},
+    kernel::privilege,
+    output::Place,
+    readings, render,
+    report::schema::{Exit, Report},
+    session::{self, How, What},
+    units::Bytes,
+};
+use nix::unistd::{Pid, Uid};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match act(&arguments) {
+        Ok(code) => code,
+        Err(failure) => failure.tell(),
+    }
+}
+
+fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    arguments.validate()?;
+    if let Some(Action::Check) = arguments.action {
+        let (text, able) = check::describe();
+        io::stdout()
+            .write_all(text.as_bytes())
+            .context("stdout cannot be written to")?;
+        return Ok(if able {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(code::FAILED)
+        });
+    }
+    let json = arguments.json.as_deref().map(Place::check).transpose()?;
+    privilege::check(&privilege::effective()).context("memtrace check tells more")?;
+    let how = How {
+        follow: !arguments.no_follow,
+        duration: arguments.duration,
+        quantum_bytes: arguments.quantum,
+    };
+    let outcome = session::run(what(arguments)?, how)?;
+    let told = tell(arguments, &outcome.report, json.as_ref());
+    let exit = match outcome.unfinished {
+        // The report is out; the command goes on, and its end is still this one's.
+        Some(pid) if outcome.report.ended_by == Some(EndReason::Duration) => Some(status_of(pid)?),
+        Some(_) => Some(Exit {
+            code: None,
+            signal: Some(libc::SIGINT),
+        }),
+        None => outcome.report.exit,
+    };
+    told?;
+    Ok(ExitCode::from(exit_code(arguments, &outcome.report, exit)))
+}
+
+fn status_of(pid: Pid) -> anyhow::Result<Exit> {
+    Ok(Exit::of_status(
+        reap(pid)
+            .context("the command cannot be waited for")?
+            .status,
+    ))
+}
+
+fn what(arguments: &Arguments) -> Result<What, Failure> {
+    if arguments.command.is_empty() {
+        return Ok(What::Pids(processes(&arguments.pid)?));
+    }
+    let id = |name| std::env::var(name).ok().and_then(|id| id.parse().ok());
+    let sudo_ids = id("SUDO_UID").zip(id("SUDO_GID"));
+    let identity = Identity::choose(
+        arguments.user.as_deref(),
+        sudo_ids,
+        Uid::effective().is_root(),
+    )
+    .map_err(anyhow::Error::from)?;
+    Ok(What::Command {
+        holder: Holder::fork(&arguments.command, identity.as_ref())?,
+        argv: arguments
+            .command
+            .iter()
+            .map(|part| part.to_string_lossy().into_owned())
+            .collect(),
+    })
+}
+
+/// Checks that the PIDs are of processes that this user may trace.
+fn processes(pids: &[u32]) -> anyhow::Result<Vec<u32>> {
+    let mut processes: Vec<u32> = Vec::new();
+    for &pid in pids {
+        let group = readings::thread_group(pid)
+            .with_context(|| format!("there is no process {pid}. List them with: ps -e"))?;
+        anyhow::ensure!(
+            group == pid,
+            "{pid} is a thread of process {group}. Trace the process: --pid {group}"
+        );
+        anyhow::ensure!(
+            readings::proc_memory(pid, 1).is_some(),
+            "process {pid} has no memory of its own: it is a kernel thread or has ended"
+        );
+        let mine = readings::owner(pid) == Some(Uid::current().as_raw());
+        anyhow::ensure!(
+            mine || privilege::may_trace_others(&privilege::effective()),
+            "process {pid} belongs to another user. Run memtrace as root, or with CAP_SYS_PTRACE"
+        );
+        if !processes.contains(&pid) {
+            processes.push(pid);
+        }
+    }
+    Ok(processes)
+}
+
+/// Writes the reports: the one for people first, so that a full disk cannot keep it back.
+fn tell(arguments: &Arguments, report: &Report, json: Option<&Place>) -> anyhow::Result<()> {
+    if !arguments.quiet {
+        let colour = match arguments.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
+                io::stderr().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        };
+        let mut text = String::new();
+        render::text::write(report, colour, &mut text)
+            .context("the report cannot be put into words")?;
+        io::stderr()
+            .write_all(text.as_bytes())
+            .context("stderr cannot be written to")?;
+    }
+    if let Some(place) = json {
+        let mut bytes = Vec::new();
+        render::json::write(report, &mut bytes).context("the report cannot be put into JSON")?;
+        place.write(&bytes)?;
+    }
+    Ok(())
+}
+
+fn exit_code(arguments: &Arguments, report: &Report, exit: Option<Exit>) -> u8 {
+    let code = match exit {
+        Some(Exit {
+            signal: Some(signal),
+            ..
+        }) => 128_u8.wrapping_add(signal as u8),
+        Some(Exit {
+            code: Some(code), ..
+        }) => code as u8,
+        _ => 0,
+    };
+    let peak = report.peak.as_ref().map_or(0, |peak| peak.rss_bytes);
+    match arguments.max_peak {
+        Some(budget) if code == 0 && i128::from(peak) > i128::from(budget) => {
+            eprintln!(
+                "memtrace: the peak of {} is over the budget of {}",
+                Bytes(peak),
+                Bytes(budget as i64)
+            );
+            self::code::OVER_BUDGET
+        }
+        _ => code,
+    }
+}

@@ -1,0 +1,195 @@
+//! The model: what the events say, by process and space, without judging it.
+//!
+//! Facts are stored where they belong and put together only when asked for ([`row::rows`]), so
+//! that the order of arrival matters little and a lost record leaves a gap, never a wrong figure.
+//! Peaks come from ledgers alone; the stream of levels gives history.
+
+pub mod folded;
+pub mod process;
+pub mod row;
+pub mod timeline;
+
+use std::{collections::HashMap, sync::Arc};
+
+use tracer_common::{
+    ledger::Space,
+    record::{Execed, ProcessStarted, SpaceOpened},
+};
+
+use self::{
+    folded::{Fold, MAX_KEPT},
+    process::{Exec, Process, number},
+    row::Row,
+    timeline::{Point, Timeline},
+};
+use crate::event::{Begun, Ended, Event, Reading};
+
+/// Everything known of a run.
+#[derive(Debug)]
+pub struct Model {
+    begun: Option<Begun>,
+    ended: Option<Ended>,
+    processes: HashMap<u32, Process>,
+    fold: Fold,
+    /// Processes kept at most; and how many there must be before folding is tried again.
+    max_kept: usize,
+    fold_at: usize,
+    readings: Vec<Reading>,
+    timeline: Timeline,
+    latest_ns: u64,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Model {
+    /// A model that knows nothing.
+    pub fn new() -> Self {
+        Self::keeping(MAX_KEPT)
+    }
+
+    /// A model that keeps at most this many processes one by one.
+    pub(crate) fn keeping(max_kept: usize) -> Self {
+        Self {
+            begun: None,
+            ended: None,
+            processes: HashMap::new(),
+            fold: Fold::default(),
+            max_kept,
+            fold_at: max_kept,
+            readings: Vec::new(),
+            timeline: Timeline::default(),
+            latest_ns: 0,
+        }
+    }
+
+    /// Takes an event in.
+    pub fn apply(&mut self, event: Event) {
+        match event {
+            Event::Begun(begun) => self.begun = Some(*begun),
+            Event::Level(level) => {
+                let at_ns = level.header.at_ns;
+                self.timeline.add(Point {
+                    at_ns,
+                    pages: level.target_rss,
+                });
+                self.saw(at_ns);
+            }
+            Event::ProcessStarted(record) => self.started(&record),
+            Event::SpaceOpened(record) => self.opened(&record),
+            Event::Execed(record) => self.execed(&record),
+            Event::ProcessExited(record) => {
+                self.saw(record.header.at_ns);
+                self.process(record.process).exited = Some(*record);
+            }
+            Event::ProcessFreed(record) => {
+                self.saw(record.header.at_ns);
+                // A process that was folded meanwhile stays folded.
+                if let Some(process) = self.processes.get_mut(&record.process) {
+                    process.freed = Some(*record);
+                }
+            }
+            Event::SpaceClosed(record) => {
+                self.saw(record.header.at_ns);
+                self.ledger(&record.ledger);
+            }
+            Event::SpaceAlive(ledger) => self.ledger(&ledger),
+            Event::Reading(reading) => self.readings.push(reading),
+            Event::Ended(ended) => {
+                self.saw(ended.at_ns);
+                self.ended = Some(*ended);
+            }
+        }
+        if self.processes.len() > self.fold_at {
+            self.fold.make_room(&mut self.processes, self.max_kept);
+            // With too few finished ones, wait until there may be more.
+            self.fold_at = self.max_kept.max(self.processes.len() + self.max_kept / 4);
+        }
+    }
+
+    fn saw(&mut self, at_ns: u64) {
+        self.latest_ns = self.latest_ns.max(at_ns);
+    }
+
+    fn process(&mut self, number: u32) -> &mut Process {
+        self.processes.entry(number).or_default()
+    }
+
+    fn started(&mut self, record: &ProcessStarted) {
+        self.saw(record.header.at_ns);
+        let parent = number(record.parent).and_then(|parent| self.processes.get(&parent));
+        let inherited = parent.map(|parent| parent.command_line_at(record.header.at_ns));
+        let inherited = inherited.map(Arc::clone).unwrap_or_default();
+        let process = self.process(record.process);
+        process.started = Some(*record);
+        process.inherited = inherited;
+    }
+
+    fn opened(&mut self, record: &SpaceOpened) {
+        self.saw(record.header.at_ns);
+        self.process(record.process).own_space(record.space).opened = Some(*record);
+    }
+
+    fn execed(&mut self, record: &Execed) {
+        self.saw(record.header.at_ns);
+        self.process(record.process).add_exec(Exec::of(record));
+    }
+
+    /// A ledger, final or as it was at the end; a final one is never replaced by the other.
+    fn ledger(&mut self, ledger: &Space) {
+        let own = self.process(ledger.process).own_space(ledger.id);
+        if !own.is_closed() {
+            own.ledger = Some(*ledger);
+        }
+    }
+
+    /// What is known from before the first record.
+    pub fn begun(&self) -> Option<&Begun> {
+        self.begun.as_ref()
+    }
+
+    /// How it ended; `None` if the events break off.
+    pub fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
+    }
+
+    /// Latest time that any event carries, `CLOCK_MONOTONIC` nanoseconds.
+    pub fn latest_ns(&self) -> u64 {
+        self.latest_ns
+    }
+
+    /// What other instruments said, in the order in which they came.
+    pub fn readings(&self) -> &[Reading] {
+        &self.readings
+    }
+
+    /// The target's level over time, pages.
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// Processes kept one by one, in no order.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.processes.values()
+    }
+
+    /// What was folded to save memory.
+    pub fn fold(&self) -> &Fold {
+        &self.fold
+    }
+
+    /// All rows kept, by start, then PID and image.
+    pub fn rows(&self) -> Vec<Row<'_>> {
+        let mut rows: Vec<_> = self.processes.values().flat_map(row::rows).collect();
+        rows.sort_by_key(|row| (row.start_ns, row.process.pid(), row.image, row.space));
+        rows
+    }
+
+    /// The command's process.
+    pub fn command(&self) -> Option<&Process> {
+        self.processes.values().find(|process| process.was_holder())
+    }
+}

@@ -1,0 +1,181 @@
+//! The report as text for people: the peak first, then what made it, then how sure it is.
+
+mod certainty;
+mod history;
+mod page;
+mod processes;
+mod readings;
+
+use std::fmt;
+
+use nix::sys::signal::Signal;
+
+use self::page::{LABEL, Look, Page, visible};
+use crate::{
+    event::{EndReason, TargetAsked},
+    report::schema::{Certainty, Exit, Report, TargetPeak},
+    units::{Bytes, Count, Nanos},
+};
+
+/// Writes the report, no line wider than 80 columns; with ANSI colours if `colour`.
+pub fn write(report: &Report, colour: bool, out: &mut impl fmt::Write) -> fmt::Result {
+    let page = &mut Page::new(out, colour);
+    peak(page, report)?;
+    history(page, report)?;
+    page.gap()?;
+    target(page, report)?;
+    page.gap()?;
+    processes::write(page, report)?;
+    readings::write(page, report)?;
+    page.gap()?;
+    certainty::write(page, report)
+}
+
+fn peak(page: &mut Page<'_>, report: &Report) -> fmt::Result {
+    let Some(peak) = &report.peak else {
+        return page.labelled("peak memory", &[(Look::Bad, "not known")]);
+    };
+    let (look, worth) = worth(report);
+    let size = Bytes(peak.rss_bytes).to_string();
+    let sign = if peak.rss_bytes < 0 { "-" } else { "" };
+    let bytes = format!(" = {sign}{} bytes, ", Count(peak.rss_bytes.unsigned_abs()));
+    page.labelled(
+        "peak memory",
+        &[(Look::Bold, &size), (Look::Plain, &bytes), (look, &worth)],
+    )?;
+    page.wrapped(LABEL, Look::Plain, &made_of(peak))?;
+    page.wrapped(LABEL, Look::Plain, &moment(peak, report))?;
+    let beside = beside(peak);
+    if beside.is_empty() {
+        Ok(())
+    } else {
+        page.wrapped(LABEL, Look::Dim, &beside)
+    }
+}
+
+/// What the peak is worth, in a few words.
+fn worth(report: &Report) -> (Look, String) {
+    let Certainty {
+        peak_error_bound_bytes: bound,
+        doubts,
+        ..
+    } = &report.certainty;
+    let attached = matches!(report.target.asked, TargetAsked::Pids { .. });
+    match bound {
+        Some(0) if attached => (Look::Good, "exact since memtrace attached".to_owned()),
+        Some(0) if doubts.iter().any(|doubt| doubt.id == "still-running") => {
+            (Look::Good, "exact so far".to_owned())
+        }
+        Some(0) => (Look::Good, "exact".to_owned()),
+        Some(bound) => (
+            Look::Bad,
+            format!("at most {} off", Bytes(bound.cast_signed())),
+        ),
+        None => (Look::Bad, "not certain, see below".to_owned()),
+    }
+}
+
+fn made_of(peak: &TargetPeak) -> String {
+    match (peak.anon_bytes, peak.file_bytes, peak.shmem_bytes) {
+        (Some(anon), Some(file), Some(shmem)) => {
+            format!(
+                "anonymous {}, files {}, shared {}",
+                Bytes(anon),
+                Bytes(file),
+                Bytes(shmem)
+            )
+        }
+        _ => "what it was made of is not known".to_owned(),
+    }
+}
+
+fn moment(peak: &TargetPeak, report: &Report) -> String {
+    let whole = Nanos(report.duration_ns);
+    let Some(at_ns) = peak.at_ns else {
+        return format!("at a time not known, within {whole}");
+    };
+    let alive = match peak.processes {
+        Some(1) => ", with one process alive".to_owned(),
+        Some(processes) => format!(", with {} processes alive", Count(processes)),
+        None => String::new(),
+    };
+    format!("after {} of {whole}{alive}", Nanos(at_ns))
+}
+
+/// What was held then and is no part of it.
+fn beside(peak: &TargetPeak) -> String {
+    let unsigned = |bytes: Option<u64>| bytes.map(u64::cast_signed);
+    let parts = [
+        ("page tables", unsigned(peak.pagetable_bytes)),
+        ("huge pages (hugetlb)", unsigned(peak.hugetlb_bytes)),
+        ("in swap", peak.swap_bytes),
+    ];
+    let parts = parts.into_iter().filter_map(|(name, bytes)| {
+        bytes
+            .filter(|bytes| *bytes != 0)
+            .map(|bytes| format!("{name} {}", Bytes(bytes)))
+    });
+    let parts: Vec<_> = parts.collect();
+    if parts.is_empty() {
+        String::new()
+    } else {
+        format!("besides: {}", parts.join(", "))
+    }
+}
+
+fn history(page: &mut Page<'_>, report: &Report) -> fmt::Result {
+    let peak = report.peak.as_ref().map_or(0, |peak| peak.rss_bytes);
+    match history::bars(&report.timeline, report.duration_ns, peak) {
+        Some(bars) => page.labelled("", &[(Look::Good, &bars)]),
+        None => Ok(()),
+    }
+}
+
+fn target(page: &mut Page<'_>, report: &Report) -> fmt::Result {
+    let (label, what, follow) = match &report.target.asked {
+        TargetAsked::Command { argv, follow, .. } => ("command", command_line(argv), *follow),
+        TargetAsked::Pids { pids, follow } => {
+            let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
+            ("attached to", format!("PID {}", pids.join(", ")), *follow)
+        }
+    };
+    page.labelled(label, &[(Look::Plain, &what)])?;
+    let alone = if follow {
+        ""
+    } else {
+        "; descendants were not followed"
+    };
+    page.wrapped(LABEL, Look::Plain, &format!("{}{alone}", ending(report)))
+}
+
+fn ending(report: &Report) -> String {
+    let after = Nanos(report.duration_ns);
+    match (report.ended_by, &report.exit) {
+        (_, Some(exit)) => format!("{} after {after}", how(exit)),
+        (Some(EndReason::TargetEnded), None) => format!("ended after {after}"),
+        (Some(EndReason::Duration), None) => format!("watched for {after}, as asked"),
+        (Some(EndReason::Interrupted), None) => format!("interrupted after {after}"),
+        (None, None) => format!("the record breaks off after {after}"),
+    }
+}
+
+fn how(exit: &Exit) -> String {
+    match (exit.code, exit.signal) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => match Signal::try_from(signal) {
+            Ok(name) => format!("killed by signal {signal} ({name})"),
+            Err(_) => format!("killed by signal {signal}"),
+        },
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+/// Arguments as one would type them, roughly: those with blanks are quoted.
+fn command_line(argv: &[String]) -> String {
+    let quoted = argv.iter().map(|arg| {
+        let arg = visible(arg);
+        let plain = !arg.is_empty() && !arg.contains(char::is_whitespace);
+        if plain { arg } else { format!("'{arg}'") }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,10 @@
+//! The report: a plain value that says everything memtrace found out, in bytes and nanoseconds.
+//!
+//! `schema` is the shape that the outside sees, `build` makes it from the model, `checks` holds
+//! other instruments' readings against the ledger, `certainty` says what the numbers are worth.
+
+mod build;
+pub mod certainty;
+mod checks;
+pub mod schema;
+mod scope;

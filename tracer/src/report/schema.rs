@@ -1,0 +1,328 @@
+//! The report's shape: `memtrace.report/1`. Keys may be added; none changes its meaning.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use crate::event::{Doubt, EndReason, Hook, TargetAsked};
+
+/// Name and version of the shape.
+pub const SCHEMA: &str = "memtrace.report/1";
+
+/// A whole report. Times count from the start of tracing, in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// Who made it.
+    pub tool: Tool,
+    /// Where.
+    pub host: Host,
+    /// Of what.
+    pub target: TargetSection,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// Length of the tracing.
+    pub duration_ns: u64,
+    /// Why it ended; `None` if the record of the run breaks off.
+    pub ended_by: Option<EndReason>,
+    /// How the command ended; `None` for other targets or if it did not end.
+    pub exit: Option<Exit>,
+    /// What the numbers are worth.
+    pub certainty: Certainty,
+    /// The whole target at the instant of its highest level; `None` if nothing of it was seen.
+    pub peak: Option<TargetPeak>,
+    /// One row for each space a process had, by start.
+    pub processes: Vec<ProcessRow>,
+    /// Rows that are not kept one by one, summed up by name: the lower peaks of a run with very
+    /// many processes.
+    pub folded: Vec<FoldedRows>,
+    /// The target's level over time, from the stream.
+    pub timeline: Timeline,
+    /// Readings of the whole target.
+    pub checks: Vec<Check>,
+    /// Counts of other instruments, of the command with its descendants.
+    pub count_checks: Vec<CountCheck>,
+    /// What the tracing cost.
+    pub overhead: Overhead,
+}
+
+/// The tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tool {
+    /// Version of memtrace.
+    pub version: String,
+    /// SHA-256 of the BPF object.
+    pub bpf_sha256: String,
+}
+
+/// The machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Host {
+    /// `uname -r`.
+    pub kernel: String,
+    /// `uname -m`.
+    pub arch: String,
+    /// Possible CPUs.
+    pub cpus: u32,
+    /// Bytes of a page.
+    pub page_bytes: u64,
+    /// Version of the memory controller's hierarchy.
+    pub cgroup: String,
+}
+
+/// The target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TargetSection {
+    /// What was asked.
+    #[serde(flatten)]
+    pub asked: TargetAsked,
+    /// Path of its own memory cgroup; `None` if it shares one with others.
+    pub cgroup: Option<String>,
+    /// Container; `None` if it is none.
+    pub container: Option<String>,
+    /// Processes that it had in all.
+    pub processes_seen: u64,
+    /// Spaces that it had in all.
+    pub spaces_seen: u64,
+    /// Processes of it that were alive at the end.
+    pub processes_alive: u64,
+    /// Its level at the end, bytes; exactly 0 once every space is gone; `None` if unknown.
+    pub end_rss_bytes: Option<i64>,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Exit {
+    /// Exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Signal number; `None` if it exited.
+    pub signal: Option<i32>,
+}
+
+/// What the numbers are worth.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Certainty {
+    /// The peaks are exact: nothing below speaks against it.
+    pub exact: bool,
+    /// By how much the target's peak can be wrong; `None` where no bound can be given.
+    pub peak_error_bound_bytes: Option<u64>,
+    /// Ring records emitted.
+    pub events: u64,
+    /// Ring records lost: history is missing, peaks are not touched.
+    pub events_lost: u64,
+    /// Least movement that the stream tells.
+    pub quantum_bytes: u64,
+    /// The stream's highest level held against the ledger's peak.
+    pub stream: StreamCheck,
+    /// Hooks in use.
+    pub hooks: Vec<Hook>,
+    /// Stated weaknesses.
+    pub doubts: Vec<Doubt>,
+}
+
+/// The stream against the ledger: memtrace's check on itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct StreamCheck {
+    /// Highest level of the target in the stream; `None` if the stream told nothing.
+    pub max_rss_bytes: Option<i64>,
+    /// How far it may lie below the ledger's peak.
+    pub allowed_bytes: u64,
+    /// It does; `None` if records were lost, so that nothing follows.
+    pub agrees: Option<bool>,
+}
+
+/// The highest level of the target. Amounts are signed because the kernel's counters are: a class
+/// below 0 is told as it is, with a doubt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TargetPeak {
+    /// anon + file + shmem, summed over the spaces: shared pages count once for each.
+    pub rss_bytes: i64,
+    /// When; `None`, like all that follows, if it was seen by an event that could not have the
+    /// ledger's lock in time.
+    pub at_ns: Option<u64>,
+    /// Anonymous memory.
+    pub anon_bytes: Option<i64>,
+    /// File pages.
+    pub file_bytes: Option<i64>,
+    /// Shared memory.
+    pub shmem_bytes: Option<i64>,
+    /// In swap at that instant; `None` if the target had several spaces then.
+    pub swap_bytes: Option<i64>,
+    /// Page tables; `None` if the target had several spaces then. Not part of RSS.
+    pub pagetable_bytes: Option<u64>,
+    /// Huge pages of hugetlb; `None` if the target had several spaces then. Not part of RSS.
+    pub hugetlb_bytes: Option<u64>,
+    /// Processes alive then.
+    pub processes: Option<u64>,
+    /// Spaces alive then.
+    pub spaces: Option<u64>,
+    /// Phase; always `None` so far.
+    pub phase: Option<String>,
+}
+
+/// A space of a process: its whole life or the part between two execs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProcessRow {
+    /// PID in memtrace's namespace; `None` if the record that tells it was lost.
+    pub pid: Option<u32>,
+    /// 0 for the first row of a PID, one more for each exec.
+    pub image: u32,
+    /// Number of its space; `None` if it never had one of its own, or one without a ledger.
+    pub space: Option<u32>,
+    /// Space of another process that it ran in; `None` if it had its own.
+    pub shares_space_with: Option<u32>,
+    /// PID of its parent; `None` if that is not of the target.
+    pub parent_pid: Option<u32>,
+    /// Name in force in this space; empty if unknown.
+    pub comm: String,
+    /// Command line in force in this space; empty if unknown.
+    pub argv: Vec<String>,
+    /// The command line was longer than what is kept.
+    pub argv_cut: bool,
+    /// When the row begins; `None` if unknown.
+    pub start_ns: Option<u64>,
+    /// When it ends; `None` if it still runs.
+    pub end_ns: Option<u64>,
+    /// How the process ended; `None` if it did not, or went on by exec.
+    pub exit: Option<Exit>,
+    /// Level when the space joined the target.
+    pub start_rss_bytes: Option<i64>,
+    /// Level just before exit or exec tore it down, or at the end of tracing.
+    pub end_rss_bytes: Option<i64>,
+    /// Peak of the space; `None` if it had none of its own or its ledger was lost.
+    pub peak: Option<RowPeak>,
+    /// Peak of the virtual size at the events seen; `None` if unknown.
+    pub peak_vm_bytes: Option<u64>,
+    /// Faults of all its threads; `None` if unknown. What a `vfork` child did before its exec
+    /// counts to its first row, so that the rows of a process sum to the kernel's figure for it.
+    pub faults: Option<Faults>,
+    /// Readings held against the ledger.
+    pub checks: Vec<Check>,
+}
+
+/// Peak of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RowPeak {
+    /// anon + file + shmem.
+    pub rss_bytes: i64,
+    /// When; `None`, like all that follows, if it was seen by an event that could not have the
+    /// ledger's lock in time.
+    pub at_ns: Option<u64>,
+    /// Anonymous memory.
+    pub anon_bytes: Option<i64>,
+    /// File pages.
+    pub file_bytes: Option<i64>,
+    /// Shared memory.
+    pub shmem_bytes: Option<i64>,
+    /// In swap then.
+    pub swap_bytes: Option<i64>,
+    /// Page tables then.
+    pub pagetable_bytes: Option<u64>,
+    /// Huge pages of hugetlb then.
+    pub hugetlb_bytes: Option<u64>,
+}
+
+/// Rows of one name, summed up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FoldedRows {
+    /// Name in force in them; empty if unknown.
+    pub comm: String,
+    /// How many.
+    pub rows: u64,
+    /// Those among them that had no space of their own, or whose ledger was lost.
+    pub without_peak: u64,
+    /// Highest peak; `None` if none has one.
+    pub peak_max_bytes: Option<i64>,
+    /// Sum of the peaks. They were reached at different times.
+    pub peak_sum_bytes: i64,
+}
+
+/// Page faults, as the kernel counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Faults {
+    /// Without I/O.
+    pub minor: u64,
+    /// With I/O.
+    pub major: u64,
+    /// The kernel's last word; false: counted up to exit, a few of the exit itself are missing.
+    pub is_final: bool,
+}
+
+/// A reading held against the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Name of the instrument, e.g. `VmHWM`.
+    pub against: Cow<'static, str>,
+    /// What it says; `None` if it cannot be had.
+    pub bytes: Option<u64>,
+    /// That less the ledger's figure.
+    pub diff_bytes: Option<i64>,
+    /// In one word.
+    pub verdict: Verdict,
+    /// In one sentence.
+    pub why: Cow<'static, str>,
+}
+
+/// A count held against ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CountCheck {
+    /// Name of the instrument, e.g. `ru_minflt`.
+    pub against: &'static str,
+    /// What it says.
+    pub count: u64,
+    /// What we say of the same processes; `None` if unknown.
+    pub counted: Option<u64>,
+    /// The instrument's less ours.
+    pub diff: Option<i64>,
+    /// In one word.
+    pub verdict: Verdict,
+    /// In one sentence.
+    pub why: Cow<'static, str>,
+}
+
+/// Verdict on a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The same to the byte.
+    Equal,
+    /// The kernel's figure is too low.
+    KernelLow,
+    /// The kernel's figure is too high.
+    KernelHigh,
+    /// It speaks of an earlier program of the process, or of its parent.
+    Inherited,
+    /// It covers more than the ledger does.
+    CoversMore,
+    /// It covers less than the ledger does.
+    CoversLess,
+    /// It was reached before tracing began.
+    BeforeAttach,
+    /// It cannot be had.
+    Unavailable,
+}
+
+/// A level over time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Timeline {
+    /// Of the points: `["ns", "bytes"]`.
+    pub unit: [&'static str; 2],
+    /// Time and level, with the ledger's peak among them. At most
+    /// [`crate::model::timeline::MAX_POINTS`]: beyond, each interval keeps its first, last, least
+    /// and greatest.
+    pub points: Vec<(u64, i64)>,
+}
+
+/// What the tracing cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Overhead {
+    /// Runs of the programs; `None` unless asked for.
+    pub hook_runs: Option<u64>,
+    /// Time spent in them; `None` unless asked for.
+    pub bpf_ns: Option<u64>,
+    /// memtrace's own peak; `None` if it could not be read.
+    pub tracer_peak_rss_bytes: Option<u64>,
+    /// memtrace's own CPU time; `None` if the record of the run breaks off.
+    pub tracer_cpu_ns: Option<u64>,
+}

@@ -1,0 +1,433 @@
+//! A run: the only part that knows time, signals and children. Brings kernel, readings and model
+//! together and gives the report.
+
+mod living;
+mod watch;
+
+use std::{
+    os::fd::OwnedFd,
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::Context as _;
+use nix::{
+    sys::{
+        signal::{SigSet, Signal, kill},
+        signalfd::{SfdFlags, SignalFd},
+    },
+    unistd::Pid,
+};
+use tracer_common::{
+    ledger::Space,
+    record::{Header, SpaceClosed, kind},
+};
+
+use self::{
+    living::{Alive, Living},
+    watch::watch,
+};
+use crate::{
+    command::{
+        holder::Holder,
+        reaped::{Reaped, pidfd, reap},
+    },
+    event::{Begun, EndReason, Ended, Event, Reading, TargetAsked},
+    failure::Failure,
+    host,
+    kernel::{
+        attach::{Live, object},
+        facts::Facts,
+        plan::{Asked, DEFAULT_QUANTUM_BYTES, Plan},
+    },
+    model::Model,
+    readings::{self, MemoryCgroup},
+    report::schema::Report,
+};
+
+/// What to trace.
+pub enum What {
+    /// A command, held back so far.
+    Command {
+        /// Its process.
+        holder: Holder,
+        /// Program and arguments, for the report.
+        argv: Vec<String>,
+    },
+    /// Processes that run already.
+    Pids(Vec<u32>),
+}
+
+/// How to trace it.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// Descendants belong to the target.
+    pub follow: bool,
+    /// End after this time.
+    pub duration: Option<Duration>,
+    /// Least movement that the stream tells, bytes.
+    pub quantum_bytes: Option<u64>,
+}
+
+/// What came out.
+pub struct Outcome {
+    /// The report.
+    pub report: Report,
+    /// The command if it still runs.
+    pub unfinished: Option<Pid>,
+}
+
+/// How often the levels are fetched. The ring holds some fifty thousand, which the fastest
+/// storm of page faults fills in a tenth of a second.
+const FETCH_EVERY: Duration = Duration::from_millis(20);
+
+/// How long to wait for the kernel to free processes that have exited, for their last fault
+/// counts. It does so after a grace period of RCU, some milliseconds; a zombie is never freed.
+const WAIT_FOR_FREES: Duration = Duration::from_millis(100);
+
+/// Traces to the end.
+///
+/// # Errors
+///
+/// [`Failure`] if tracing cannot be set up or the command cannot be started.
+pub fn run(what: What, how: How) -> Result<Outcome, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .context("no event loop can be made")?;
+    runtime.block_on(Session::start(what, how)?.follow())
+}
+
+struct Session {
+    live: Live,
+    model: Model,
+    how: How,
+    page_bytes: u64,
+    living: Living,
+    command: Option<(Pid, OwnedFd)>,
+    cgroup: Option<(MemoryCgroup, u32)>,
+    signals: SignalFd,
+}
+
+impl Session {
+    fn start(what: What, how: How) -> Result<Self, Failure> {
+        let page_bytes = host::page_bytes();
+        let facts = Facts::read(std::path::Path::new("/")).context(
+            "memtrace needs a kernel built with CONFIG_DEBUG_INFO_BTF; memtrace check tells more",
+        )?;
+        let asked = Asked {
+            holds_command: matches!(what, What::Command { .. }),
+            follow: how.follow,
+            quantum_bytes: how.quantum_bytes,
+            page_bytes,
+        };
+        let plan = Plan::make(&asked, &facts).context("memtrace check tells more")?;
+        let object = object().context("tracing cannot be set up")?;
+        let mut live = Live::attach(&object, &plan).context("tracing cannot be set up")?;
+        // From here on a signal ends the run with a report.
+        let mut mask = SigSet::empty();
+        mask.add(Signal::SIGINT);
+        mask.add(Signal::SIGTERM);
+        mask.thread_block().context("signals cannot be held back")?;
+        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+            .context("signals cannot be waited for")?;
+        let start_ns = host::monotonic_ns();
+        let (asked_target, first_pid) = match &what {
+            What::Command { holder, argv } => {
+                let pid = holder.pid.as_raw() as u32;
+                (
+                    TargetAsked::Command {
+                        argv: argv.clone(),
+                        pid,
+                        follow: how.follow,
+                    },
+                    pid,
+                )
+            }
+            What::Pids(pids) => (
+                TargetAsked::Pids {
+                    pids: pids.clone(),
+                    follow: how.follow,
+                },
+                pids[0],
+            ),
+        };
+        let mut model = Model::new();
+        model.apply(Event::Begun(Box::new(Begun {
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            bpf_sha256: host::sha256(&object),
+            kernel: facts.release.clone(),
+            arch: std::env::consts::ARCH.to_owned(),
+            cpus: facts.cpus,
+            page_bytes,
+            cgroup: facts.cgroup.clone(),
+            target: asked_target,
+            started_at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            start_ns,
+            quantum_bytes: how.quantum_bytes.unwrap_or(DEFAULT_QUANTUM_BYTES),
+            quantum_grows: how.quantum_bytes.is_none(),
+            hooks: plan.hooks(),
+            doubts: plan.doubts,
+        })));
+        let cgroup = MemoryCgroup::of(first_pid);
+        let command = match what {
+            What::Command { holder, .. } => {
+                let fd = pidfd(holder.pid).context("the command cannot be watched")?;
+                Some((holder.release()?, fd))
+            }
+            What::Pids(pids) => {
+                let found = live.seed(&pids).context("tracing cannot be set up")?;
+                if found == 0 {
+                    return Err(
+                        anyhow::anyhow!("every process named ended before tracing began").into(),
+                    );
+                }
+                None
+            }
+        };
+        let mut session = Self {
+            live,
+            model,
+            how,
+            page_bytes,
+            living: Living::default(),
+            command,
+            cgroup: None,
+            signals,
+        };
+        session.fetch();
+        session.cgroup = cgroup.map(|cgroup| {
+            let strangers = session.strangers(&cgroup);
+            (cgroup, strangers)
+        });
+        Ok(session)
+    }
+
+    /// Hands all records that are there to the model.
+    fn fetch(&mut self) {
+        let Self {
+            live,
+            model,
+            living,
+            ..
+        } = self;
+        live.rings.drain(|event| {
+            living.see(&event);
+            model.apply(event);
+        });
+    }
+
+    fn strangers(&self, cgroup: &MemoryCgroup) -> u32 {
+        let own = self.living.pids();
+        cgroup
+            .processes()
+            .iter()
+            .filter(|pid| !own.contains(pid))
+            .count() as u32
+    }
+
+    async fn follow(mut self) -> Result<Outcome, Failure> {
+        let began = Instant::now();
+        let lives = watch(self.live.rings.lives()).context("the ring cannot be waited for")?;
+        let signals = watch(&self.signals).context("signals cannot be waited for")?;
+        let mut ticks = tokio::time::interval(FETCH_EVERY);
+        let ended = self.command.as_ref().map(|(_, fd)| watch(fd)).transpose();
+        let ended = ended.context("the command cannot be watched")?;
+        let mut interrupted = false;
+        let reason = loop {
+            let left = self
+                .how
+                .duration
+                .map(|duration| duration.saturating_sub(began.elapsed()));
+            tokio::select! {
+                _ = ticks.tick() => {}
+                ready = lives.readable() => {
+                    ready.context("the ring cannot be waited for")?.clear_ready();
+                }
+                ready = async { ended.as_ref()?.readable().await.ok() }, if ended.is_some() => {
+                    if let Some(ready) = ready {
+                        drop(ready);
+                        break EndReason::TargetEnded;
+                    }
+                }
+                ready = signals.readable() => {
+                    ready.context("signals cannot be waited for")?.clear_ready();
+                    if self.take_signals(&mut interrupted)? {
+                        break EndReason::Interrupted;
+                    }
+                }
+                () = async { tokio::time::sleep(left.unwrap_or_default()).await }, if left.is_some() => {
+                    break EndReason::Duration;
+                }
+            }
+            self.fetch();
+            if self.command.is_none()
+                && self
+                    .live
+                    .ledgers
+                    .target()
+                    .context("the ledger cannot be read")?
+                    .processes
+                    == 0
+            {
+                break EndReason::TargetEnded;
+            }
+        };
+        self.finish(reason)
+    }
+
+    /// Passes signals on. True if this is to end now: for a command on the second signal, since
+    /// the first one is its own to answer; otherwise on the first.
+    fn take_signals(&self, interrupted: &mut bool) -> anyhow::Result<bool> {
+        while let Some(signal) = self
+            .signals
+            .read_signal()
+            .context("signals cannot be read")?
+        {
+            let Some((pid, _)) = &self.command else {
+                return Ok(true);
+            };
+            if std::mem::replace(interrupted, true) {
+                return Ok(true);
+            }
+            // The terminal has sent its signals to the command already.
+            if signal.ssi_code != libc::SI_KERNEL
+                && let Ok(signal) = Signal::try_from(signal.ssi_signo as i32)
+            {
+                let _ = kill(*pid, signal);
+            }
+        }
+        Ok(false)
+    }
+
+    fn finish(mut self, reason: EndReason) -> Result<Outcome, Failure> {
+        let at_ns = host::monotonic_ns();
+        let mut status = None;
+        if reason == EndReason::TargetEnded
+            && let Some((pid, _)) = self.command.take()
+        {
+            let Reaped {
+                status: found,
+                reading,
+            } = reap(pid).context("the command cannot be waited for")?;
+            status = Some(found);
+            self.model.apply(Event::Reading(reading));
+        }
+        self.await_frees();
+        self.read_others().context("the ledgers cannot be read")?;
+        let ended = self
+            .ended(at_ns, reason, status)
+            .context("the ledgers cannot be read")?;
+        self.model.apply(Event::Ended(Box::new(ended)));
+        let report = Report::of(&self.model).context("nothing was traced")?;
+        Ok(Outcome {
+            report,
+            unfinished: self.command.map(|(pid, _)| pid),
+        })
+    }
+
+    fn await_frees(&mut self) {
+        let began = Instant::now();
+        loop {
+            self.fetch();
+            let read = &self.live.rings.counts.read;
+            let freed = read[kind::PROCESS_FREED as usize] >= read[kind::PROCESS_EXITED as usize];
+            if freed || began.elapsed() >= WAIT_FOR_FREES {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Reads what the records do not tell: ledgers of living spaces and those kept back, and the
+    /// target's cgroup.
+    fn read_others(&mut self) -> anyhow::Result<()> {
+        if self.live.ledgers.target()?.spaces > 0 {
+            self.read_living()?;
+        }
+        for ledger in self.live.ledgers.take_closed()? {
+            let header = Header {
+                kind: kind::SPACE_CLOSED,
+                cpu: 0,
+                at_ns: ledger.closed_ns,
+            };
+            self.model
+                .apply(Event::SpaceClosed(Box::new(SpaceClosed { header, ledger })));
+        }
+        if let Some((cgroup, strangers)) = self.cgroup.take() {
+            let reading = Reading::Cgroup {
+                path: cgroup.directory.display().to_string(),
+                file: cgroup.peak_file.to_owned(),
+                peak_bytes: cgroup.peak_bytes(),
+                strangers: strangers.max(self.strangers(&cgroup)),
+                existed_before: true,
+            };
+            self.model.apply(Event::Reading(reading));
+        }
+        Ok(())
+    }
+
+    /// Reads the ledgers of what still lives, and what `/proc` says of it: between two readings of
+    /// the ledgers, so that a process that moved meanwhile is known to have.
+    fn read_living(&mut self) -> anyhow::Result<()> {
+        self.live.refresh()?;
+        let before = self.live.ledgers.spaces()?;
+        let seen: Vec<_> = self
+            .living
+            .all()
+            .filter_map(|alive| Some((alive, readings::proc_memory(alive.pid, self.page_bytes)?)))
+            .collect();
+        self.live.refresh()?;
+        self.fetch();
+        let after = self.live.ledgers.spaces()?;
+        let level = |spaces: &[Space], alive: Alive| {
+            let space = spaces.iter().find(|space| space.id == alive.space)?;
+            Some(u64::try_from(space.level_rss).ok()? * self.page_bytes)
+        };
+        for (alive, memory) in seen {
+            if let (Some(ledger_before_bytes), Some(ledger_after_bytes)) =
+                (level(&before, alive), level(&after, alive))
+            {
+                self.model.apply(Event::Reading(Reading::Proc {
+                    pid: alive.pid,
+                    vm_hwm_bytes: memory.vm_hwm_bytes,
+                    vm_rss_bytes: memory.vm_rss_bytes,
+                    statm_rss_bytes: memory.statm_rss_bytes,
+                    ledger_before_bytes,
+                    ledger_after_bytes,
+                }));
+            }
+        }
+        for space in after {
+            self.model.apply(Event::SpaceAlive(Box::new(space)));
+        }
+        Ok(())
+    }
+
+    fn ended(
+        &mut self,
+        at_ns: u64,
+        reason: EndReason,
+        status: Option<i32>,
+    ) -> anyhow::Result<Ended> {
+        let target = self.live.ledgers.target()?;
+        let stats = self.live.ledgers.stats()?;
+        self.fetch();
+        let counts = self.live.rings.counts;
+        let own = readings::proc_memory(std::process::id(), self.page_bytes);
+        Ok(Ended {
+            at_ns,
+            target,
+            reason,
+            command_status: status,
+            emitted: stats.emitted,
+            lost: stats.lost,
+            read: counts.read,
+            undecoded: counts.undecoded,
+            missed_runs: self.live.missed_runs(),
+            tracer_peak_rss_bytes: own.map(|memory| memory.vm_hwm_bytes),
+            tracer_cpu_ns: host::cpu_ns(),
+            doubts: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,10 @@
+//! Made-up runs through model, report and renderers, without any kernel.
+
+mod cases;
+mod certainty;
+mod checks;
+mod model;
+mod random;
+mod run;
+mod text;
+mod told;
