@@ -1,0 +1,78 @@
+//! The ledgers of a memtrace that is running, read straight from its kernel maps.
+//!
+//! Nothing of memtrace runs for this: what is read is what its hooks have published by themselves.
+
+use std::{collections::BTreeMap, thread, time::Duration};
+
+use tracer_common::{
+    ledger::{Space, Task},
+    limits::map,
+};
+
+use crate::{
+    proc,
+    runner::Program,
+    sys::{bpf::OpenMap, memory::page_bytes},
+};
+
+/// The maps of one memtrace.
+#[derive(Debug)]
+pub struct Ledgers {
+    spaces: OpenMap,
+    tasks: OpenMap,
+}
+
+impl Ledgers {
+    /// Opens the maps that a memtrace holds; `None` if it has not made them (yet).
+    pub fn of(memtrace: u32) -> Option<Self> {
+        let ids = proc::bpf_ids(memtrace, "map_id");
+        let mut maps: Vec<OpenMap> = ids.into_iter().filter_map(OpenMap::by_id).collect();
+        let mut take = |name: &str| {
+            let at = maps.iter().position(|map| map.name == name)?;
+            Some(maps.swap_remove(at))
+        };
+        Some(Self {
+            spaces: take(map::SPACES)?,
+            tasks: take(map::TASKS)?,
+        })
+    }
+
+    /// Current level of every space alive, by the PID for which it was opened, bytes.
+    ///
+    /// The tests run in the initial PID namespace, so that the kernel side's PIDs are theirs.
+    pub fn levels(&self) -> BTreeMap<u32, u64> {
+        let pids: BTreeMap<u32, u32> = self
+            .tasks
+            .entries::<u32, Task>()
+            .iter()
+            .map(|(pid, task)| (task.process, *pid))
+            .collect();
+        let mut levels = BTreeMap::new();
+        for (_, space) in self.spaces.entries::<u64, Space>() {
+            if space.closed_ns != 0 {
+                continue;
+            }
+            let pid = pids.get(&space.process).copied();
+            let pid = pid.unwrap_or_else(|| panic!("a space of no process: {space:?}"));
+            let pages = u64::try_from(space.level.rss()).expect("a level below zero");
+            let other = levels.insert(pid, pages * page_bytes() as u64);
+            assert_eq!(other, None, "two spaces of PID {pid}");
+        }
+        levels
+    }
+
+    /// Waits until a memtrace follows all of these processes.
+    #[track_caller]
+    pub fn once_following(memtrace: &mut Program, pids: &[u32]) -> Self {
+        while !memtrace.has_ended() {
+            if let Some(ledgers) = Self::of(memtrace.pid()) {
+                let levels = ledgers.levels();
+                if pids.iter().all(|pid| levels.contains_key(pid)) {
+                    return ledgers;
+                }
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        panic!("memtrace ended before it followed {pids:?}");
+    }
+}

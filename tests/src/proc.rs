@@ -1,0 +1,178 @@
+//! What `/proc` says of a process that stands still, read without touching a new page.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+};
+
+use crate::{sys::memory::page_bytes, truth::Level};
+
+/// Reads small files of `/proc` into memory of its own.
+#[derive(Debug)]
+pub struct Reader {
+    buffer: [u8; 4096],
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self { buffer: [1; 4096] }
+    }
+}
+
+impl Reader {
+    fn file(&mut self, path: &str) -> &str {
+        let mut length = 0;
+        let mut file = File::open(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        loop {
+            let read = file.read(&mut self.buffer[length..]);
+            match read.unwrap_or_else(|error| panic!("{path}: {error}")) {
+                0 => break,
+                read => length += read,
+            }
+        }
+        std::str::from_utf8(&self.buffer[..length]).expect("/proc is text")
+    }
+
+    /// Resident field of `statm`, bytes.
+    fn statm(&mut self, path: &str) -> u64 {
+        let resident = self
+            .file(path)
+            .split(' ')
+            .nth(1)
+            .and_then(|text| text.parse::<u64>().ok());
+        resident.expect("statm has a second number") * page_bytes() as u64
+    }
+
+    /// Resident bytes of this process.
+    pub fn own_rss(&mut self) -> u64 {
+        self.statm("/proc/self/statm")
+    }
+
+    /// Resident bytes of a process; 0 for a zombie.
+    pub fn rss(&mut self, pid: u32) -> u64 {
+        // A path on the stack: the callers count their pages.
+        let mut path = [0_u8; 32];
+        let room = path.len();
+        let mut rest = &mut path[..];
+        write!(rest, "/proc/{pid}/statm").expect("room for a PID");
+        let length = room - rest.len();
+        self.statm(std::str::from_utf8(&path[..length]).expect("text"))
+    }
+
+    /// Resident bytes of this process by class. `statm` must agree with the sum.
+    pub fn own_level(&mut self) -> Level {
+        // Once for practice: the first time, reading itself adds pages between the two.
+        self.own_split();
+        self.own_rss();
+        let level = self.own_split();
+        assert_eq!(
+            self.own_rss(),
+            level.rss_bytes,
+            "statm and VmRSS differ: not exact here"
+        );
+        level
+    }
+
+    fn own_split(&mut self) -> Level {
+        let status = self.file("/proc/self/status");
+        let of = |name: &str| {
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .expect("a field");
+            let kib = line.trim().strip_suffix(" kB").expect("kB").parse::<u64>();
+            kib.expect("a number") * 1024
+        };
+        Level {
+            rss_bytes: of("VmRSS:"),
+            anon_bytes: of("RssAnon:"),
+            file_bytes: of("RssFile:"),
+            shmem_bytes: of("RssShmem:"),
+        }
+    }
+
+    /// Bytes of this process's anonymous memory that lie in huge pages.
+    pub fn own_huge_bytes(&mut self) -> u64 {
+        let rollup = self.file("/proc/self/smaps_rollup");
+        let line = rollup
+            .lines()
+            .find_map(|line| line.strip_prefix("AnonHugePages:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.expect("AnonHugePages in smaps_rollup") * 1024
+    }
+}
+
+/// A process as `/proc/PID/stat` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// PID.
+    pub pid: u32,
+    /// `R`, `S`, `T`, `Z` ...
+    pub state: char,
+    /// Parent.
+    pub parent: u32,
+    /// Process group.
+    pub group: u32,
+}
+
+fn stat(path: &str) -> Option<Stat> {
+    let text = fs::read_to_string(path).ok()?;
+    let (pid, rest) = text.split_once(" (")?;
+    // The name in brackets may itself hold brackets and spaces.
+    let mut fields = rest[rest.rfind(')')? + 2..].split(' ');
+    Some(Stat {
+        pid: pid.parse().ok()?,
+        state: fields.next()?.chars().next()?,
+        parent: fields.next()?.parse().ok()?,
+        group: fields.next()?.parse().ok()?,
+    })
+}
+
+fn processes() -> impl Iterator<Item = Stat> {
+    let entries = fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let pids = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    pids.filter_map(|pid| stat(&format!("/proc/{pid}/stat")))
+}
+
+/// Processes of a group, zombies among them.
+pub fn group_members(group: u32) -> Vec<Stat> {
+    processes().filter(|stat| stat.group == group).collect()
+}
+
+/// Children of a process.
+pub fn children(parent: u32) -> Vec<u32> {
+    processes()
+        .filter(|stat| stat.parent == parent)
+        .map(|stat| stat.pid)
+        .collect()
+}
+
+/// States of all threads of a process; empty if it is gone.
+pub fn thread_states(pid: u32) -> Vec<char> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let tids = entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    tids.filter_map(|tid| stat(&format!("/proc/{pid}/task/{tid}/stat")))
+        .map(|s| s.state)
+        .collect()
+}
+
+/// Ids after `field` (`map_id`, `prog_id`, `link_id`) in the descriptors of a process.
+pub fn bpf_ids(pid: u32, field: &str) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fdinfo")) else {
+        return Vec::new();
+    };
+    let texts = entries
+        .filter_map(Result::ok)
+        .filter_map(|e| fs::read_to_string(e.path()).ok());
+    let prefix = format!("{field}:");
+    let ids = texts.filter_map(|text| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok())
+    });
+    ids.collect()
+}

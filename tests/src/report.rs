@@ -1,0 +1,245 @@
+//! memtrace's JSON report as a reader outside sees it: the keys that the tests hold it to.
+//!
+//! Spelt from the contract and not taken from memtrace's own types, so that a key that changes
+//! its name breaks the tests.
+
+use serde::Deserialize;
+
+use crate::truth::Level;
+
+/// A report.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Report {
+    /// Shape of the report.
+    pub schema: String,
+    /// What was asked for, and what became of it.
+    pub target: Target,
+    /// How the command ended.
+    pub exit: Option<Exit>,
+    /// What the numbers are worth.
+    pub certainty: Certainty,
+    /// The whole target at its highest.
+    pub peak: Option<Peak>,
+    /// One row for each space a process had.
+    pub processes: Vec<Row>,
+    /// Counts of other instruments.
+    pub count_checks: Vec<CountCheck>,
+}
+
+/// The target.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Target {
+    /// `command`, `pids`.
+    pub kind: String,
+    /// Processes in all.
+    pub processes_seen: u64,
+    /// Processes alive at the end.
+    pub processes_alive: u64,
+    /// Level at the end.
+    pub end_rss_bytes: Option<i64>,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Exit {
+    /// Exit code.
+    pub code: Option<i32>,
+    /// Signal.
+    pub signal: Option<i32>,
+}
+
+/// What the numbers are worth.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Certainty {
+    /// The peaks are exact.
+    pub exact: bool,
+    /// How far the target's peak may be off.
+    pub peak_error_bound_bytes: Option<u64>,
+    /// Records lost.
+    pub events_lost: u64,
+    /// The stream against the ledger.
+    pub stream: Stream,
+    /// Stated weaknesses.
+    pub doubts: Vec<Doubt>,
+}
+
+/// memtrace's check on itself.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Stream {
+    /// The stream's maximum lies within the quantum of the ledger's peak.
+    pub agrees: Option<bool>,
+}
+
+/// A stated weakness.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Doubt {
+    /// Its stable name.
+    pub id: String,
+}
+
+/// The highest level of the target or of a row.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Peak {
+    /// The sum of the classes.
+    pub rss_bytes: u64,
+    /// Anonymous.
+    pub anon_bytes: Option<u64>,
+    /// File.
+    pub file_bytes: Option<u64>,
+    /// Shared memory.
+    pub shmem_bytes: Option<u64>,
+    /// When.
+    pub at_ns: Option<u64>,
+    /// Processes alive then; of the target only.
+    pub processes: Option<u64>,
+}
+
+/// A row of the process table.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Row {
+    /// PID.
+    pub pid: Option<u32>,
+    /// How many execs came before, within this PID.
+    pub image: u32,
+    /// Number of its space.
+    pub space: Option<u32>,
+    /// Space of another process that it ran in.
+    pub shares_space_with: Option<u32>,
+    /// PID of its parent.
+    pub parent_pid: Option<u32>,
+    /// Name.
+    pub comm: String,
+    /// Command line.
+    pub argv: Vec<String>,
+    /// When it ended.
+    pub end_ns: Option<u64>,
+    /// How it ended.
+    pub exit: Option<Exit>,
+    /// Level when it joined the target.
+    pub start_rss_bytes: Option<u64>,
+    /// Level just before it was torn down, or at the end of tracing.
+    pub end_rss_bytes: Option<u64>,
+    /// Peak of its own space.
+    pub peak: Option<Peak>,
+    /// Page faults.
+    pub faults: Option<Faults>,
+    /// Other instruments' readings.
+    pub checks: Vec<Check>,
+}
+
+/// Page faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Faults {
+    /// Without I/O.
+    pub minor: u64,
+    /// With I/O.
+    pub major: u64,
+}
+
+/// A reading held against the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Check {
+    /// The instrument.
+    pub against: String,
+    /// What it says.
+    pub bytes: Option<u64>,
+    /// That less the ledger's figure.
+    pub diff_bytes: Option<i64>,
+    /// In one word.
+    pub verdict: String,
+    /// In one sentence.
+    pub why: String,
+}
+
+/// A count of another instrument held against memtrace's.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct CountCheck {
+    /// The instrument.
+    pub against: String,
+    /// What it says.
+    pub count: u64,
+    /// What memtrace says.
+    pub counted: Option<u64>,
+    /// In one word.
+    pub verdict: String,
+    /// In one sentence.
+    pub why: String,
+}
+
+impl Report {
+    /// The target's peak, which must be there.
+    #[track_caller]
+    pub fn peak(&self) -> Peak {
+        self.peak.expect("the report has no peak")
+    }
+
+    /// Rows of a PID, by image.
+    pub fn rows(&self, pid: u32) -> Vec<&Row> {
+        let mut rows: Vec<&Row> = self
+            .processes
+            .iter()
+            .filter(|row| row.pid == Some(pid))
+            .collect();
+        rows.sort_by_key(|row| row.image);
+        rows
+    }
+
+    /// The last image of a PID.
+    #[track_caller]
+    pub fn last_row(&self, pid: u32) -> &Row {
+        self.rows(pid)
+            .pop()
+            .unwrap_or_else(|| panic!("no row for PID {pid}"))
+    }
+
+    /// Whether a doubt is stated.
+    pub fn doubts(&self, id: &str) -> bool {
+        self.certainty.doubts.iter().any(|doubt| doubt.id == id)
+    }
+
+    /// The report calls itself exact, lost nothing, and its stream agrees with its ledger.
+    #[track_caller]
+    pub fn assert_exact(&self) {
+        assert!(self.certainty.exact, "not exact: {:?}", self.certainty);
+        assert_eq!(self.certainty.peak_error_bound_bytes, Some(0));
+        assert_eq!(self.certainty.events_lost, 0);
+        assert_eq!(self.certainty.stream.agrees, Some(true));
+    }
+
+    /// Everything that belonged to the target is gone, to the last byte.
+    #[track_caller]
+    pub fn assert_over(&self) {
+        assert_eq!(self.target.processes_alive, 0);
+        assert_eq!(self.target.end_rss_bytes, Some(0));
+    }
+}
+
+impl Peak {
+    /// By class; the classes must be known.
+    #[track_caller]
+    pub fn level(&self) -> Level {
+        const UNSPLIT: &str = "the peak's classes are not known";
+        Level {
+            rss_bytes: self.rss_bytes,
+            anon_bytes: self.anon_bytes.expect(UNSPLIT),
+            file_bytes: self.file_bytes.expect(UNSPLIT),
+            shmem_bytes: self.shmem_bytes.expect(UNSPLIT),
+        }
+    }
+}
+
+impl Row {
+    /// Peak of its own space, which must be there.
+    #[track_caller]
+    pub fn peak(&self) -> Peak {
+        self.peak
+            .unwrap_or_else(|| panic!("PID {:?} image {} has no peak", self.pid, self.image))
+    }
+
+    /// The check against an instrument, which must be there.
+    #[track_caller]
+    pub fn check(&self, against: &str) -> &Check {
+        let found = self.checks.iter().find(|check| check.against == against);
+        found.unwrap_or_else(|| panic!("PID {:?}: no check against {against}", self.pid))
+    }
+}

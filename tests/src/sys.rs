@@ -1,0 +1,19 @@
+//! The system calls that workloads and tests need, each behind a safe function.
+//!
+//! All unsafe code of this crate is here. The wrappers allocate nothing and touch nothing but what
+//! they are asked to, because a workload's arithmetic holds only if it knows every page it touches.
+
+pub mod bpf;
+pub mod memory;
+pub mod process;
+pub mod sync;
+
+use std::io;
+
+/// Turns the result of a system call into the error it left behind.
+fn done<T: PartialOrd + From<i8>>(result: T, what: &str) -> T {
+    if result < T::from(0) {
+        panic!("{what}: {}", io::Error::last_os_error());
+    }
+    result
+}

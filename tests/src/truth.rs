@@ -1,0 +1,131 @@
+//! What workloads know of themselves, as they write it for the tests: JSON, in bytes.
+
+use std::{fs, path::Path};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::sys::memory::page_bytes;
+
+/// Resident memory by the kernel's classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// The sum of the classes.
+    pub rss_bytes: u64,
+    /// Anonymous.
+    pub anon_bytes: u64,
+    /// File.
+    pub file_bytes: u64,
+    /// Shared memory.
+    pub shmem_bytes: u64,
+}
+
+impl Level {
+    /// This and so many pages of each class.
+    pub fn plus_pages(self, anon: usize, file: usize, shmem: usize) -> Self {
+        let bytes = |pages: usize| (pages * page_bytes()) as u64;
+        Self {
+            rss_bytes: self.rss_bytes + bytes(anon + file + shmem),
+            anon_bytes: self.anon_bytes + bytes(anon),
+            file_bytes: self.file_bytes + bytes(file),
+            shmem_bytes: self.shmem_bytes + bytes(shmem),
+        }
+    }
+}
+
+/// Of `pages`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PagesTruth {
+    /// Its PID.
+    pub pid: u32,
+    /// Level at the standstill before the climb.
+    pub base: Level,
+    /// The peak by arithmetic.
+    pub peak: Level,
+    /// What `/proc` said at the plateau, where it was held for long; equal to `peak` then.
+    pub seen: Option<Level>,
+    /// Bytes that lay in huge pages at the plateau, where it was held for long.
+    pub huge_bytes: Option<u64>,
+    /// The peak was not held longer than this.
+    pub held_ns: u64,
+}
+
+/// Of workloads with one space and one plateau.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpaceTruth {
+    /// PID of the process whose space it is.
+    pub pid: u32,
+    /// PIDs of other processes that took part.
+    pub others: Vec<u32>,
+    /// `statm` at the standstill at the plateau.
+    pub peak_rss_bytes: u64,
+}
+
+/// Of one process of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessTruth {
+    /// Its PID.
+    pub pid: u32,
+    /// `statm` at the standstill at its own plateau.
+    pub peak_rss_bytes: u64,
+}
+
+/// Of workloads with many processes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeTruth {
+    /// The first process.
+    pub parent: ProcessTruth,
+    /// Its children, in order of birth.
+    pub children: Vec<ProcessTruth>,
+    /// Sum over all that stood still together, where they did.
+    pub together_rss_bytes: Option<u64>,
+}
+
+/// Of `spawner`: what the kernel told the parent of its child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpawnerTruth {
+    /// The parent; `statm` just before it made the child.
+    pub parent: ProcessTruth,
+    /// The child's PID.
+    pub child: u32,
+    /// The child's exit code.
+    pub code: i32,
+    /// The child's faults by `wait4`.
+    pub minor_faults: u64,
+    /// See `minor_faults`.
+    pub major_faults: u64,
+    /// The child's `ru_maxrss` by `wait4`.
+    pub max_rss_bytes: u64,
+}
+
+/// Of `faulter`: its own counters at its very end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultsTruth {
+    /// Its PID.
+    pub pid: u32,
+    /// At the start of its `main`.
+    pub minor_at_start: u64,
+    /// See `minor_at_start`.
+    pub major_at_start: u64,
+    /// At its last system call but two; nothing faults after that.
+    pub minor_faults: u64,
+    /// See `minor_faults`.
+    pub major_faults: u64,
+}
+
+/// Writes a truth where the test wants it: to a file, else to stdout.
+pub fn write<T: Serialize>(truth: &T, file: Option<&Path>) {
+    let text = serde_json::to_string(truth).expect("a truth is JSON");
+    match file {
+        Some(path) => {
+            fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
+        None => println!("{text}"),
+    }
+}
+
+/// Reads a truth back.
+pub fn read<T: DeserializeOwned>(path: &Path) -> T {
+    let text = fs::read_to_string(path)
+        .unwrap_or_else(|error| panic!("the workload left no truth: {}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}

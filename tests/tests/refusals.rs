@@ -1,0 +1,77 @@
+//! What cannot work is refused before the command starts: one clear line, the right exit code, and
+//! none of the command's effects.
+
+use std::{fs, path::PathBuf};
+
+use tests::{
+    runner::{Memtrace, Outcome},
+    sys::process::{hiding, without_capabilities},
+};
+
+/// Runs `touch` on a file of its own; the file must not be there afterwards.
+#[track_caller]
+fn refused(memtrace: Memtrace) -> Outcome {
+    let touched: PathBuf = memtrace.scratch.path("touched");
+    let (outcome, _scratch) = memtrace.run(&["/usr/bin/touch".as_ref(), touched.as_os_str()]);
+    assert!(
+        !touched.exists(),
+        "the command has run; stderr:\n{}",
+        outcome.stderr
+    );
+    outcome
+}
+
+#[test]
+fn folder_for_the_report_that_does_not_exist() {
+    let memtrace = Memtrace::default();
+    let folder = memtrace.scratch.arg("missing");
+    let file = format!("{folder}/report.json");
+    refused(memtrace.options(&["--json", &file])).assert_refusal(125, &[&folder]);
+}
+
+#[test]
+fn report_that_would_be_a_folder() {
+    let memtrace = Memtrace::default();
+    let folder = memtrace.scratch.arg("");
+    refused(memtrace.options(&["--json", &folder])).assert_refusal(125, &[&folder]);
+}
+
+#[test]
+fn pid_that_does_not_exist() {
+    let limit = fs::read_to_string("/proc/sys/kernel/pid_max").expect("the kernel's limit");
+    let none: u32 = limit.trim().parse().expect("a number");
+    let (program, scratch) = Memtrace::with_json().attach(&[none]);
+    program.finish().assert_refusal(125, &[&none.to_string()]);
+    assert!(!scratch.path("report.json").exists());
+    // One that exists does not make up for it.
+    let (program, _scratch) = Memtrace::with_json().attach(&[std::process::id(), none]);
+    program.finish().assert_refusal(125, &[&none.to_string()]);
+}
+
+#[test]
+fn user_that_does_not_exist() {
+    let memtrace = Memtrace::default().options(&["--user", "no-such-user"]);
+    refused(memtrace).assert_refusal(125, &["no-such-user"]);
+}
+
+/// `linux/capability.h`
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_PERFMON: u32 = 38;
+const CAP_BPF: u32 = 39;
+
+#[test]
+fn no_capability() {
+    let mut memtrace = Memtrace::default();
+    without_capabilities(
+        &mut memtrace.command,
+        &[CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF],
+    );
+    refused(memtrace).assert_refusal(125, &["CAP_BPF", "CAP_PERFMON"]);
+}
+
+#[test]
+fn no_btf() {
+    let mut memtrace = Memtrace::default();
+    hiding(&mut memtrace.command, c"/sys/kernel/btf");
+    refused(memtrace).assert_refusal(125, &["BTF", "/sys/kernel/btf/vmlinux"]);
+}
