@@ -1,0 +1,211 @@
+//! Figures of a benchmark: medians, budgets, and the page they are written to.
+
+use std::fmt::Write;
+
+/// What a figure may be at most.
+#[derive(Clone, Copy)]
+pub(crate) enum Budget {
+    /// No budget: a figure to compare with.
+    None,
+    /// This much above the floor of the same round.
+    AboveFloor(f64),
+    /// This ratio to bare.
+    Ratio(f64),
+}
+
+/// One variant of one storm, round by round.
+pub(crate) struct Row {
+    pub(crate) what: &'static str,
+    /// The storm's workers.
+    pub(crate) storm: String,
+    pub(crate) budget: Budget,
+    /// Why it was not measured; then there is nothing else.
+    pub(crate) absent: Option<String>,
+    /// Wall time against bare of the same round.
+    pub(crate) ratios: Vec<f64>,
+    /// The same, less the floor's of that round.
+    pub(crate) above_floor: Vec<f64>,
+    /// What is wrong with these runs, beside their time.
+    pub(crate) flaw: Option<String>,
+}
+
+/// A single figure.
+pub(crate) struct Single {
+    pub(crate) what: &'static str,
+    pub(crate) figure: f64,
+    pub(crate) budget: f64,
+    pub(crate) unit: &'static str,
+}
+
+/// Everything a run of the benchmark found.
+pub(crate) struct Figures {
+    pub(crate) machine: String,
+    pub(crate) workload: String,
+    pub(crate) rounds: usize,
+    pub(crate) bare: Vec<(String, f64)>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) singles: Vec<Single>,
+}
+
+/// The middle value, or the mean of the two middle ones. 0 of nothing.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => 0.0,
+        n if n % 2 == 1 => sorted[n / 2],
+        n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
+    }
+}
+
+/// Budgets that nothing here measures yet.
+const UNMEASURED: [(&str, &str); 3] = [
+    ("a numpy/scipy pipeline", "at most 1.01 of bare"),
+    ("a parallel compile", "at most 1.03 of bare"),
+    (
+        "a capture",
+        "at most 4 bytes an event; read back at 10 million events a second",
+    ),
+];
+
+impl Figures {
+    /// The page, in Markdown.
+    pub(crate) fn page(&self) -> String {
+        let mut page = String::new();
+        self.write(&mut page).expect("a String takes everything");
+        page
+    }
+
+    fn write(&self, page: &mut String) -> std::fmt::Result {
+        let Self {
+            machine,
+            workload,
+            rounds,
+            ..
+        } = self;
+        writeln!(page, "# What tracing costs\n")?;
+        writeln!(
+            page,
+            "Written by `cargo xtask bench`; run it again instead of editing.\n"
+        )?;
+        writeln!(page, "Machine: {machine}.\n")?;
+        writeln!(
+            page,
+            "Workload: {workload}. It measures its own wall time. In each of {rounds} rounds every \
+             variant runs once, in an order that is reversed from round to round; a ratio is taken \
+             to the bare run of the same round, and the median of the ratios is shown with the \
+             least and the most. The floor is an empty program on the same tracepoint.\n"
+        )?;
+        let bare: Vec<_> = self
+            .bare
+            .iter()
+            .map(|(storm, ns)| format!("{ns:.0} ns with {storm}"))
+            .collect();
+        writeln!(page, "A fault costs, bare: {}.\n", bare.join(", "))?;
+        writeln!(
+            page,
+            "| fault storm | workers | of bare | least - most | above the floor | budget | |"
+        )?;
+        writeln!(page, "|---|---|---|---|---|---|---|")?;
+        for row in &self.rows {
+            row.write(page)?;
+        }
+        writeln!(
+            page,
+            "\n| figure | measured | budget | |\n|---|---|---|---|"
+        )?;
+        for Single {
+            what,
+            figure,
+            budget,
+            unit,
+        } in &self.singles
+        {
+            let verdict = verdict(figure <= budget);
+            writeln!(
+                page,
+                "| {what} | {figure:.1} {unit} | {budget} {unit} | {verdict} |"
+            )?;
+        }
+        for (what, budget) in UNMEASURED {
+            writeln!(page, "| {what} | not measured yet | {budget} | |")?;
+        }
+        Ok(())
+    }
+}
+
+impl Row {
+    fn write(&self, page: &mut String) -> std::fmt::Result {
+        let Self {
+            what,
+            storm,
+            ratios,
+            above_floor,
+            ..
+        } = self;
+        write!(page, "| {what} | {storm} | ")?;
+        if let Some(reason) = &self.absent {
+            return writeln!(page, "not measured: {reason} | | | | |");
+        }
+        let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = ratios.iter().copied().fold(0.0, f64::max);
+        let (ratio, above) = (median(ratios), median(above_floor));
+        write!(page, "{ratio:.3} | {least:.3} - {most:.3} | {above:+.3} | ")?;
+        let (budget, met) = match self.budget {
+            Budget::None => return writeln!(page, "| {} |", self.flaw.as_deref().unwrap_or("")),
+            Budget::AboveFloor(most) => (format!("floor {most:+.2}"), above <= most),
+            Budget::Ratio(most) => (format!("{most:.2}"), ratio <= most),
+        };
+        match &self.flaw {
+            Some(flaw) => writeln!(page, "{budget} | not met: {flaw} |"),
+            None => writeln!(page, "{budget} | {} |", verdict(met)),
+        }
+    }
+}
+
+fn verdict(met: bool) -> &'static str {
+    if met { "met" } else { "not met" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(median(&[]), 0.0);
+    }
+
+    #[test]
+    fn a_row_is_held_against_its_budget() {
+        let mut row = Row {
+            what: "x",
+            storm: "1 thread".to_owned(),
+            budget: Budget::AboveFloor(0.03),
+            absent: None,
+            ratios: vec![1.05, 1.04, 1.08],
+            above_floor: vec![0.02, 0.01, 0.05],
+            flaw: None,
+        };
+        let text = |row: &Row| {
+            let mut text = String::new();
+            row.write(&mut text).expect("a String takes everything");
+            text
+        };
+        assert_eq!(
+            text(&row),
+            "| x | 1 thread | 1.050 | 1.040 - 1.080 | +0.020 | floor +0.03 | met |\n"
+        );
+        row.budget = Budget::Ratio(1.04);
+        assert!(text(&row).ends_with("| 1.04 | not met |\n"));
+        row.flaw = Some("2 events lost".to_owned());
+        assert!(text(&row).ends_with("| 1.04 | not met: 2 events lost |\n"));
+        row.absent = Some("no perf".to_owned());
+        assert_eq!(
+            text(&row),
+            "| x | 1 thread | not measured: no perf | | | | |\n"
+        );
+    }
+}
