@@ -40,13 +40,19 @@ fn reserve<T: WireSafe>(ring: &RingBuf, kind: u32) -> Option<RingBufEntry<T>> {
     entry
 }
 
+/// Number of the running CPU.
+#[inline(always)]
+pub fn cpu() -> u32 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_get_smp_processor_id() }
+}
+
 /// The header of a record made now.
 #[inline(always)]
 pub fn header(kind: u32, at_ns: u64) -> Header {
-    // SAFETY: the helper has no preconditions.
     Header {
         kind,
-        cpu: unsafe { bpf_get_smp_processor_id() } as u32,
+        cpu: cpu(),
         at_ns,
     }
 }

@@ -48,6 +48,7 @@ unsafe fn compare_exchange(word: *mut u64, old: u64, new: u64) -> bool {
     unsafe { atomic_cxchg::<u64, { SeqCst }, { SeqCst }>(word, old, new) }.1
 }
 
+#[cfg(not(mutant = "target-unlocked"))]
 #[inline(always)]
 unsafe fn add(word: *mut i64, amount: i64) -> i64 {
     // SAFETY: as in `compare_exchange`.
@@ -83,7 +84,27 @@ unsafe fn raise(word: *mut i64, value: i64) {
     }
 }
 
+/// A known wrong way, see [`crate::mutants`].
+#[cfg(mutant = "target-unlocked")]
+#[inline(always)]
+unsafe fn add(word: *mut i64, amount: i64) -> i64 {
+    // SAFETY: as in `compare_exchange`.
+    unsafe {
+        let sum = core::ptr::read_volatile(word) + amount;
+        core::ptr::write_volatile(word, sum);
+        sum
+    }
+}
+
+/// A known wrong way, see [`crate::mutants`].
+#[cfg(mutant = "target-unlocked")]
+#[inline(always)]
+unsafe fn lock(_word: *mut u64) -> bool {
+    true
+}
+
 /// Takes a lock, or gives up after [`SPINS`] tries.
+#[cfg(not(mutant = "target-unlocked"))]
 #[inline(always)]
 unsafe fn lock(word: *mut u64) -> bool {
     // SAFETY: as in `compare_exchange`.
@@ -105,6 +126,7 @@ unsafe fn unlock(word: *mut u64) {
 }
 
 /// A CPU that waits for a lock.
+#[cfg(not(mutant = "target-unlocked"))]
 #[repr(C)]
 struct Wait {
     word: *mut u64,
@@ -113,6 +135,7 @@ struct Wait {
 
 /// One try. By the kernel's loop helper, so that the verifier looks at it once and not at each
 /// turn: a run starts in a tenth of the time.
+#[cfg(not(mutant = "target-unlocked"))]
 #[inline(never)]
 extern "C" fn try_lock(_turn: u64, wait: *mut Wait) -> u64 {
     // SAFETY: `lock` hands over its own place, and a word as in `compare_exchange`.
@@ -455,7 +478,10 @@ pub fn close(mm: Mm, space: *mut Space) {
     // space after `exit_mmap`, so no other CPU publishes it.
     unsafe {
         let at_ns = emit::now();
+        #[cfg(not(mutant = "exit-decrements-dropped"))]
         let left = total(target, &(*space).level.negative(), at_ns);
+        #[cfg(mutant = "exit-decrements-dropped")]
+        let left = (*target).level_rss;
         (*space).level = nothing();
         (*space).level_rss = 0;
         (*space).closed_ns = at_ns;
@@ -470,6 +496,7 @@ pub fn close(mm: Mm, space: *mut Space) {
         if let Some(bucket) = bucket(mm) {
             atomic_xadd::<u32, u32, { SeqCst }>(bucket, u32::MAX);
         }
+        #[cfg(not(mutant = "ledger-not-reset"))]
         let _ = SPACES.remove(mm.address());
         bump(&raw mut (*target).spaces, u64::MAX);
     }

@@ -15,6 +15,12 @@ mod emit;
 mod hooks;
 mod ledger;
 mod maps;
+#[cfg(any(
+    mutant = "o1-sum",
+    mutant = "attribute-by-current",
+    mutant = "exit-decrements-dropped"
+))]
+mod mutants;
 mod peek;
 
 /// BPF has no panic: the verifier refuses this loop, so a reachable panic fails at load.

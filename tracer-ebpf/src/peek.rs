@@ -123,10 +123,42 @@ impl Mm {
         true
     }
 
+    /// The plain counts.
+    #[cfg(mutant = "o1-sum")]
+    #[inline(always)]
+    pub fn counts(self) -> Split {
+        // SAFETY: as in `plain_rss`.
+        unsafe {
+            Split {
+                file: field(self.0, &FILE_COUNT),
+                anon: field(self.0, &ANON_COUNT),
+                swap: field(self.0, &SWAP_COUNT),
+                shmem: field(self.0, &SHMEM_COUNT),
+            }
+        }
+    }
+
+    /// The running CPU's slots.
+    #[cfg(mutant = "o1-sum")]
+    #[inline(always)]
+    pub fn own_slots(self) -> [i32; MEMBERS as usize] {
+        let Some(offset) = PER_CPU_OFFSETS.get(crate::emit::cpu()) else {
+            return [0; MEMBERS as usize];
+        };
+        // SAFETY: as in `scan_once`.
+        unsafe {
+            let slots: u64 = field(self.0, &SLOTS);
+            aya_ebpf::helpers::bpf_probe_read_kernel(slots.wrapping_add(*offset) as *const _)
+                .unwrap_or([0; MEMBERS as usize])
+        }
+    }
+
     /// Reads the true totals: plain counts and every CPU's slot, accepted only if no counter was locked
     /// and no plain count moved meanwhile, so that no slot was seen on both sides of a move.
     #[inline(always)]
     pub fn scan(self, to: &mut Split) -> bool {
+        #[cfg(mutant = "o1-sum")]
+        return crate::mutants::sum_of_last_seen(self, to);
         if scan_once(self, to) == 0 {
             return true;
         }

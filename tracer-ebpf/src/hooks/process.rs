@@ -21,7 +21,7 @@ const CLONE_THREAD: u64 = 0x1_0000;
 #[btf_tracepoint(function = "task_newtask")]
 pub fn task_newtask(ctx: BtfTracePointContext) -> i32 {
     let flags: u64 = ctx.arg(1);
-    if flags & CLONE_THREAD != 0 || FOLLOW.load() == 0 {
+    if flags & CLONE_THREAD != 0 || FOLLOW.load() == 0 || cfg!(mutant = "fork-unregistered") {
         return 0;
     }
     let Some(parent) = TASKS.get_ptr(current_tgid()) else {

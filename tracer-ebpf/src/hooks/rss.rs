@@ -9,6 +9,10 @@ use crate::{ledger, peek::Mm};
 #[btf_tracepoint(function = "rss_stat")]
 pub fn rss_stat(ctx: BtfTracePointContext) -> i32 {
     let mm = Mm::new(ctx.arg(0));
+    #[cfg(any(mutant = "attribute-by-current", mutant = "exit-decrements-dropped"))]
+    if crate::mutants::ignores(mm) {
+        return 0;
+    }
     if let (Some(space), Some(target)) = (ledger::find(mm), ledger::target()) {
         ledger::changed(mm, space, target);
     }
