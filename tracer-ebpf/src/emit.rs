@@ -93,5 +93,6 @@ pub fn life<T: WireSafe>(kind: u32, fill: impl FnOnce(*mut T)) -> bool {
 #[inline(always)]
 pub fn keep_closed(ledger: *const Space) -> bool {
     // SAFETY: `ledger` is a live value of `SPACES`, which only its closer still touches.
-    unsafe { CLOSED.insert((*ledger).id, &*ledger, 0) }.is_ok()
+    let ledger = unsafe { &*ledger };
+    CLOSED.insert(ledger.id, ledger, 0).is_ok()
 }

@@ -6,8 +6,8 @@
 use aya_ebpf::{
     Global,
     helpers::{
-        bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_loop, bpf_probe_read_kernel,
-        generated::{bpf_probe_read_kernel as raw_probe_read_kernel, bpf_probe_read_user},
+        bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_loop,
+        generated::{bpf_probe_read_kernel, bpf_probe_read_user},
     },
 };
 use core::{mem::MaybeUninit, ptr::read_volatile};
@@ -52,6 +52,24 @@ const SCAN_RETRIES: u32 = 64;
 unsafe fn field<T: Copy>(base: *const u8, offset: &Global<u64>) -> T {
     // SAFETY: by the caller; volatile, because the kernel writes this memory concurrently.
     unsafe { read_volatile(base.add(offset.load() as usize).cast()) }
+}
+
+/// Reads a field at a known offset of any pointer, by the probing helper: slower than a direct
+/// load, and for what is rarely read. (For each direct load from a task the verifier searches the
+/// kernel's types by name, a millisecond a time.)
+#[inline(always)]
+fn peek<T: Copy>(base: *const u8, offset: &Global<u64>) -> T {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper may be given any address, and clears the value when it fails; only
+    // integers and pointers are read, for which zero is a value.
+    unsafe {
+        bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            base.wrapping_add(offset.load() as usize).cast(),
+        );
+        value.assume_init()
+    }
 }
 
 /// An address space: `struct mm_struct *`.
@@ -142,15 +160,12 @@ impl Mm {
     #[cfg(mutant = "o1-sum")]
     #[inline(always)]
     pub fn own_slots(self) -> [i32; MEMBERS as usize] {
-        let Some(offset) = PER_CPU_OFFSETS.get(crate::emit::cpu()) else {
-            return [0; MEMBERS as usize];
-        };
-        // SAFETY: as in `scan_once`.
-        unsafe {
-            let slots: u64 = field(self.0, &SLOTS);
-            aya_ebpf::helpers::bpf_probe_read_kernel(slots.wrapping_add(*offset) as *const _)
-                .unwrap_or([0; MEMBERS as usize])
-        }
+        let offset = PER_CPU_OFFSETS
+            .get(crate::emit::cpu())
+            .map_or(0, |offset| *offset);
+        // SAFETY: as in `plain_rss`.
+        let slots: u64 = unsafe { field(self.0, &SLOTS) };
+        peek(slots.wrapping_add(offset) as *const u8, &Global::new(0))
     }
 
     /// Reads the true totals: plain counts and every CPU's slot, accepted only if no counter was locked
@@ -288,7 +303,7 @@ fn scan_once(mm: Mm, to: *mut Split) -> u64 {
                 return 1;
             };
             let mut values = MaybeUninit::<[i32; MEMBERS as usize]>::uninit();
-            let failed = raw_probe_read_kernel(
+            let failed = bpf_probe_read_kernel(
                 values.as_mut_ptr().cast(),
                 size_of_val(&values) as u32,
                 slots.wrapping_add(*offset) as *const _,
@@ -325,7 +340,7 @@ fn at_most(mm: Mm) -> i64 {
                 return i64::MAX;
             };
             let mut values = MaybeUninit::<[i32; MEMBERS as usize]>::uninit();
-            raw_probe_read_kernel(
+            bpf_probe_read_kernel(
                 values.as_mut_ptr().cast(),
                 size_of_val(&values) as u32,
                 slots.wrapping_add(*offset) as *const _,
@@ -379,7 +394,8 @@ impl Thread {
         self.0 as u64
     }
 
-    /// Its address space; null for kernel threads and once it has left it.
+    /// Its address space; null for kernel threads and once it has left it. Only of a thread that
+    /// the verifier knows: the running one, or a program's argument.
     #[inline(always)]
     pub fn mm(self) -> Mm {
         // SAFETY: `self.0` is a pointer that the verifier knows as `task_struct`.
@@ -389,66 +405,39 @@ impl Thread {
     /// Thread group id in the initial PID namespace.
     #[inline(always)]
     pub fn tgid(self) -> u32 {
-        // SAFETY: as in `mm`.
-        unsafe { field(self.0, &TASK_TGID) }
+        peek(self.0, &TASK_TGID)
     }
 
     #[inline(always)]
     pub fn group_leader(self) -> Self {
-        // SAFETY: as in `mm`.
-        Self(unsafe { field(self.0, &TASK_GROUP_LEADER) })
+        Self(peek(self.0, &TASK_GROUP_LEADER))
     }
 
     #[inline(always)]
     pub fn real_parent(self) -> Self {
-        // SAFETY: as in `mm`.
-        Self(unsafe { field(self.0, &TASK_REAL_PARENT) })
+        Self(peek(self.0, &TASK_REAL_PARENT))
     }
 
     /// Process id as the tracer's PID namespace has it; 0 if it does not show there.
     #[inline(always)]
     pub fn visible_pid(self) -> u32 {
-        // SAFETY: as in `mm`.
-        let pid: *const u8 = unsafe { field(self.group_leader().0, &TASK_THREAD_PID) };
         let Some(found) = FOUND.get(0) else { return 0 };
-        // SAFETY: a probe read may be given any address; a null `pid` fails.
-        unsafe {
-            let Ok(level) =
-                bpf_probe_read_kernel(pid.wrapping_add(PID_LEVEL.load() as usize).cast::<u32>())
-            else {
-                return 0;
-            };
-            if u64::from(level) < found.pid_level {
-                return 0;
-            }
-            let upid = pid
-                .wrapping_add((PID_NUMBERS.load() + found.pid_level * UPID_BYTES.load()) as usize);
-            let namespace =
-                bpf_probe_read_kernel(upid.wrapping_add(UPID_NS.load() as usize).cast::<u64>());
-            if namespace != Ok(found.pid_namespace) {
-                return 0;
-            }
-            bpf_probe_read_kernel(upid.wrapping_add(UPID_NR.load() as usize).cast::<u32>())
-                .unwrap_or(0)
+        let pid: *const u8 = peek(self.group_leader().0, &TASK_THREAD_PID);
+        let level: u32 = peek(pid, &PID_LEVEL);
+        let upid = upid(pid, found.pid_level);
+        let namespace: u64 = peek(upid, &UPID_NS);
+        if u64::from(level) < found.pid_level || namespace != found.pid_namespace {
+            return 0;
         }
+        peek(upid, &UPID_NR)
     }
 
     /// Depth and address of its own PID namespace.
     #[inline(always)]
-    pub fn pid_namespace(self) -> Option<(u64, u64)> {
-        // SAFETY: as in `mm` for the first load; probe reads may be given any address.
-        unsafe {
-            let pid: *const u8 = field(self.0, &TASK_THREAD_PID);
-            let level =
-                bpf_probe_read_kernel(pid.wrapping_add(PID_LEVEL.load() as usize).cast::<u32>())
-                    .ok()?;
-            let upid = pid
-                .wrapping_add((PID_NUMBERS.load() + u64::from(level) * UPID_BYTES.load()) as usize);
-            let namespace =
-                bpf_probe_read_kernel(upid.wrapping_add(UPID_NS.load() as usize).cast::<u64>())
-                    .ok()?;
-            Some((u64::from(level), namespace))
-        }
+    pub fn pid_namespace(self) -> (u64, u64) {
+        let pid: *const u8 = peek(self.0, &TASK_THREAD_PID);
+        let level = u64::from(peek::<u32>(pid, &PID_LEVEL));
+        (level, peek(upid(pid, level), &UPID_NS))
     }
 
     /// Copies `task->comm` to `to`.
@@ -456,37 +445,31 @@ impl Thread {
     pub fn comm(self, to: *mut [u8; COMM_BYTES]) {
         let from = self.0.wrapping_add(TASK_COMM.load() as usize);
         // SAFETY: `to` has room; the helper clears it when it fails.
-        unsafe { raw_probe_read_kernel(to.cast(), COMM_BYTES as u32, from.cast()) };
+        unsafe { bpf_probe_read_kernel(to.cast(), COMM_BYTES as u32, from.cast()) };
     }
 
     /// Real user id.
     #[inline(always)]
     pub fn uid(self) -> u32 {
-        // SAFETY: as in `mm`.
-        unsafe {
-            let cred: *const u8 = field(self.0, &TASK_CRED);
-            field(cred, &CRED_UID)
-        }
+        peek(peek(self.0, &TASK_CRED), &CRED_UID)
     }
 
     /// `start_boottime`, nanoseconds.
     #[inline(always)]
     pub fn start_boottime_ns(self) -> u64 {
-        // SAFETY: as in `mm`.
-        unsafe { field(self.0, &TASK_START_BOOTTIME) }
+        peek(self.0, &TASK_START_BOOTTIME)
     }
 
     #[inline(always)]
     fn signal(self) -> *const u8 {
-        // SAFETY: as in `mm`.
-        unsafe { field(self.0, &TASK_SIGNAL) }
+        peek(self.0, &TASK_SIGNAL)
     }
 
     /// Threads of its process that have not begun to exit.
     #[inline(always)]
     pub fn live_threads(self) -> u32 {
-        // SAFETY: as in `mm`; `live` is an `atomic_t`.
-        unsafe { field(self.signal(), &SIGNAL_LIVE) }
+        // `live` is an `atomic_t`.
+        peek(self.signal(), &SIGNAL_LIVE)
     }
 
     /// Minor and major faults of threads already released, and of the leader; of `self` too if it
@@ -494,43 +477,36 @@ impl Thread {
     #[inline(always)]
     pub fn process_faults(self) -> (u64, u64) {
         let leader = self.group_leader();
-        let (mut minor, mut major) = self.released_faults();
-        // SAFETY: as in `mm`.
-        unsafe {
-            minor += field::<u64>(leader.0, &TASK_MIN_FLT);
-            major += field::<u64>(leader.0, &TASK_MAJ_FLT);
-            if leader.address() != self.address() {
-                minor += field::<u64>(self.0, &TASK_MIN_FLT);
-                major += field::<u64>(self.0, &TASK_MAJ_FLT);
-            }
-        }
-        (minor, major)
+        let (minor, major) = self.released_faults();
+        let (leaders_minor, leaders_major) = leader.faults();
+        let (own_minor, own_major) = if leader.address() == self.address() {
+            (0, 0)
+        } else {
+            self.faults()
+        };
+        (
+            minor + leaders_minor + own_minor,
+            major + leaders_major + own_major,
+        )
+    }
+
+    #[inline(always)]
+    fn faults(self) -> (u64, u64) {
+        (peek(self.0, &TASK_MIN_FLT), peek(self.0, &TASK_MAJ_FLT))
     }
 
     /// Faults of threads already released (`__exit_signal`): of a freed process, all of them.
     #[inline(always)]
     pub fn released_faults(self) -> (u64, u64) {
         let signal = self.signal();
-        // SAFETY: as in `mm`.
-        unsafe {
-            (
-                field(signal, &SIGNAL_MIN_FLT),
-                field(signal, &SIGNAL_MAJ_FLT),
-            )
-        }
+        (peek(signal, &SIGNAL_MIN_FLT), peek(signal, &SIGNAL_MAJ_FLT))
     }
 
     /// Highest `ru_maxrss` of the process, and of its waited-for descendants, pages.
     #[inline(always)]
     pub fn maxrss(self) -> (u64, u64) {
         let signal = self.signal();
-        // SAFETY: as in `mm`.
-        unsafe {
-            (
-                field(signal, &SIGNAL_MAXRSS),
-                field(signal, &SIGNAL_CMAXRSS),
-            )
-        }
+        (peek(signal, &SIGNAL_MAXRSS), peek(signal, &SIGNAL_CMAXRSS))
     }
 
     /// Wait status of its process, as `wait_task_zombie` composes it.
@@ -538,16 +514,18 @@ impl Thread {
     pub fn wait_status(self) -> u32 {
         const SIGNAL_GROUP_EXIT: u32 = 4;
         let signal = self.signal();
-        // SAFETY: as in `mm`.
-        unsafe {
-            let flags: u32 = field(signal, &SIGNAL_FLAGS);
-            if flags & SIGNAL_GROUP_EXIT != 0 {
-                field(signal, &SIGNAL_GROUP_EXIT_CODE)
-            } else {
-                field(self.group_leader().0, &TASK_EXIT_CODE)
-            }
+        if peek::<u32>(signal, &SIGNAL_FLAGS) & SIGNAL_GROUP_EXIT != 0 {
+            peek(signal, &SIGNAL_GROUP_EXIT_CODE)
+        } else {
+            peek(self.group_leader().0, &TASK_EXIT_CODE)
         }
     }
+}
+
+/// A process's number and namespace at a depth: `pid->numbers[level]`.
+#[inline(always)]
+fn upid(pid: *const u8, level: u64) -> *const u8 {
+    pid.wrapping_add((PID_NUMBERS.load() + level * UPID_BYTES.load()) as usize)
 }
 
 /// Address space that an exec is about to enter: `bprm->mm`.

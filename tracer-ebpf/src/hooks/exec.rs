@@ -50,10 +50,10 @@ fn known_or_holder(thread: Thread) -> Option<*mut Task> {
 #[btf_tracepoint(function = "sched_prepare_exec")]
 pub fn sched_prepare_exec(ctx: BtfTracePointContext) -> i32 {
     let thread = Thread::new(ctx.arg(0));
+    let (old, new) = (thread.mm(), bprm_mm(ctx.arg(1)));
     let Some(task) = known_or_holder(thread) else {
         return 0;
     };
-    let old = thread.mm();
     let mut left = nothing();
     let known = ledger::find(old).is_some() && old.scan(&mut left);
     // SAFETY: a live map value of the running process, which does nothing else now.
@@ -61,8 +61,7 @@ pub fn sched_prepare_exec(ctx: BtfTracePointContext) -> i32 {
         (*task).before_exec_known = u32::from(known);
         (*task).before_exec = left;
         (*task).before_exec_hiwater = if known { old.hiwater_rss() } else { 0 };
-        (*task).next_space =
-            ledger::open(bprm_mm(ctx.arg(1)), (*task).process, via::EXEC, Some(old));
+        (*task).next_space = ledger::open(new, (*task).process, via::EXEC, Some(old));
     }
     0
 }

@@ -53,10 +53,9 @@ pub fn probe(_ctx: RawTracePointContext) -> i32 {
         }
         (*found).cpus = u64::from(cpus);
         (*found).odd_counters = u64::from(!Thread::current().mm().slots_adjoin());
-        if let Some((level, namespace)) = Thread::current().pid_namespace() {
-            (*found).pid_level = level;
-            (*found).pid_namespace = namespace;
-        }
+        let (level, namespace) = Thread::current().pid_namespace();
+        (*found).pid_level = level;
+        (*found).pid_namespace = namespace;
     }
     0
 }

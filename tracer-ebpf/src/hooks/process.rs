@@ -48,6 +48,7 @@ pub fn join(
     let Some(target) = ledger::target() else {
         return 0;
     };
+    let mm = thread.mm();
     // SAFETY: the target's ledger is a live map value.
     let process = unsafe { ledger::bump(&raw mut (*target).last_process, 1) } as u32;
     let tgid = thread.tgid();
@@ -70,13 +71,13 @@ pub fn join(
     let shared = if why == via::HOLDER {
         None
     } else {
-        ledger::find(thread.mm())
+        ledger::find(mm)
     };
     let space = match shared {
         // SAFETY: a live map value; its number is written once.
         Some(space) => unsafe { (*space).id },
         None if why == via::HOLDER => 0,
-        None => ledger::open(thread.mm(), process, why, beside),
+        None => ledger::open(mm, process, why, beside),
     };
     emit::life::<ProcessStarted>(kind::PROCESS_STARTED, |record| {
         // SAFETY: `record` is the ring's reserved memory; every field is written.
