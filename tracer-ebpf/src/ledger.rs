@@ -56,6 +56,16 @@ unsafe fn add(word: *mut i64, amount: i64) -> i64 {
     before + amount
 }
 
+/// Adds what is not nothing: an event moves one class, and an atomic addition costs as much as all
+/// that is around it.
+#[inline(always)]
+unsafe fn add_some(word: *mut i64, amount: i64) {
+    if amount != 0 {
+        // SAFETY: by the caller, as in `add`.
+        unsafe { add(word, amount) };
+    }
+}
+
 /// Adds to a counter of the target or of a space.
 ///
 /// # Safety
@@ -227,8 +237,9 @@ pub fn changed(mm: Mm, space: *mut Space, target: *mut Target) {
             {
                 return;
             }
+            // At its peak it most likely grows on: then what follows would have to be done twice.
             let mut split = nothing();
-            if mm.scan(&mut split) {
+            if (*space).level_rss < peak && mm.scan(&mut split) {
                 let rss = split.rss();
                 if rss <= peak && rss - streamed < quantum && streamed - rss < quantum {
                     return;
@@ -381,10 +392,10 @@ unsafe fn total(target: *mut Target, moved: &Split, at_ns: u64) -> i64 {
         let word = &raw mut (*target).lock;
         let locked = lock(word);
         let level = add(&raw mut (*target).level_rss, moved.rss());
-        add(&raw mut (*target).level.file, moved.file);
-        add(&raw mut (*target).level.anon, moved.anon);
-        add(&raw mut (*target).level.shmem, moved.shmem);
-        add(&raw mut (*target).level.swap, moved.swap);
+        add_some(&raw mut (*target).level.file, moved.file);
+        add_some(&raw mut (*target).level.anon, moved.anon);
+        add_some(&raw mut (*target).level.shmem, moved.shmem);
+        add_some(&raw mut (*target).level.swap, moved.swap);
         if level > (*target).peak.rss {
             if locked {
                 (*target).peak = Peak {

@@ -28,6 +28,7 @@ fn main() {
     let truth_file: Option<PathBuf> = args.value("--truth");
     args.finish();
     process::refuse_huge_pages();
+    memory::keep_resident();
 
     let heap = memory::ballast((mib << 20) / page_bytes());
     let room = Map::new(Kind::Private, 64);
@@ -37,6 +38,7 @@ fn main() {
     let children: Vec<u32> = (0..workers)
         .map(|number| {
             process::fork(|| {
+                memory::keep_resident();
                 meeting.stand(1);
                 for page in 0..heap.pages() {
                     if page % 100 < written {

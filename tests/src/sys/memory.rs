@@ -321,3 +321,14 @@ pub fn forget_cached(file: &File) {
     let error = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
     assert_eq!(error, 0, "posix_fadvise");
 }
+
+/// Keeps what this process has touched, now and later, from being reclaimed: on a machine that
+/// pages out what is cold, a level read by the workload and one read later would differ. Touches
+/// nothing by itself, and does not pass to a forked child.
+pub fn keep_resident() {
+    // SAFETY: the call takes flags only.
+    let done_or_not = unsafe {
+        libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT)
+    };
+    done(done_or_not, "mlockall");
+}
