@@ -55,6 +55,8 @@ pub struct Certainty {
     pub exact: bool,
     /// How far the target's peak may be off.
     pub peak_error_bound_bytes: Option<u64>,
+    /// Records emitted.
+    pub events: u64,
     /// Records lost.
     pub events_lost: u64,
     /// The stream against the ledger.

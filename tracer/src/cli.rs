@@ -2,16 +2,19 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{ColorChoice, Parser, Subcommand};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
-use crate::{failure::Failure, units};
+use crate::{failure::Failure, render::Format, units};
 
 const EXAMPLES: &str = "\
 Examples:
   memtrace -- python3 train.py          exact peak of a command and its tree
   memtrace --json run.json -- make -j8  the same, with a report for programs
+  memtrace --html run.html -- make -j8  the same, with a page of charts
   memtrace --pid 4711 --duration 30s    what a running process does for 30 s
   memtrace --max-peak 2GiB -- ./job     exit code 100 if it needs more
+  memtrace -o run.mtr -- ./job          keep all that happened in a capture
+  memtrace report run.mtr               the same report again, from the capture
   memtrace check                        what this kernel and user allow
 
 The report goes to stderr, so that the command's output stays its own. The exit
@@ -26,7 +29,7 @@ code is the command's (128+n for signal n). memtrace's own: 100 over --max-peak,
     after_help = EXAMPLES,
     args_conflicts_with_subcommands = true,
     max_term_width = 100,
-    override_usage = "memtrace [OPTIONS] -- CMD [ARG...]\n       memtrace [OPTIONS] --pid PID[,PID...]\n       memtrace check"
+    override_usage = "memtrace [OPTIONS] -- CMD [ARG...]\n       memtrace [OPTIONS] --pid PID[,PID...]\n       memtrace report FILE\n       memtrace check"
 )]
 pub struct Arguments {
     /// What else to do.
@@ -50,9 +53,12 @@ pub struct Arguments {
     /// Exit with 100 if the peak is larger and the command succeeded
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_peak: Option<u64>,
-    /// Write the report as JSON to a file (- for stdout)
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
+    /// Copies of the report.
+    #[command(flatten)]
+    pub copies: CopiesAsked,
+    /// Capture all that happens to a file, for memtrace report
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub capture: Option<PathBuf>,
     /// Least movement that the timeline tells; 0 = every change [default: the larger of 64KiB and
     /// 1/1024 of the peak]
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -72,10 +78,43 @@ pub struct Arguments {
 }
 
 /// Actions that trace nothing.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Action {
     /// Tell what this kernel and user allow, and what to do about what is missing
     Check,
+    /// Report from a capture, on stdout, what the run reported on stderr
+    Report(ReportArguments),
+}
+
+/// What to report, and how.
+#[derive(Clone, Debug, Args)]
+pub struct ReportArguments {
+    /// Capture, as memtrace -o FILE left it
+    #[arg(value_name = "FILE")]
+    pub capture: PathBuf,
+    /// Copies of the report.
+    #[command(flatten)]
+    pub copies: CopiesAsked,
+    /// Colour of the report
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+}
+
+/// What the report is written as, and what else it is written to.
+#[derive(Clone, Debug, Args)]
+pub struct CopiesAsked {
+    /// What the report is written as
+    #[arg(long, value_name = "FMT", value_enum, default_value = "text")]
+    pub format: Format,
+    /// Write the report as JSON to a file too (- for stdout)
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write it as a page with charts too
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write it in any format too: csv=run.csv, perfetto=run.pftrace; may be given again
+    #[arg(long, value_name = "FMT=FILE", value_parser = export)]
+    pub export: Vec<(Format, PathBuf)>,
 }
 
 impl Arguments {
@@ -96,6 +135,20 @@ impl Arguments {
         }
         Ok(())
     }
+}
+
+fn export(text: &str) -> Result<(Format, PathBuf), String> {
+    let known = Format::value_variants().iter();
+    let known: Vec<_> = known.filter_map(ValueEnum::to_possible_value).collect();
+    let (format, path) = text
+        .split_once('=')
+        .filter(|(_, path)| !path.is_empty())
+        .ok_or_else(|| "say a format and a file, like csv=run.csv".to_owned())?;
+    let format = Format::from_str(format, false).map_err(|_| {
+        let names: Vec<_> = known.iter().map(|value| value.get_name()).collect();
+        format!("`{format}` is no format; there are {}", names.join(", "))
+    })?;
+    Ok((format, path.into()))
 }
 
 fn size(text: &str) -> Result<u64, String> {
@@ -122,6 +175,19 @@ mod tests {
             Arguments::try_parse_from(["memtrace", "-q", "--", "sh", "-c", "exit 3"]).unwrap();
         assert_eq!(arguments.command, ["sh", "-c", "exit 3"]);
         assert!(arguments.quiet);
+    }
+
+    #[test]
+    fn copies_are_named_by_format_and_file() {
+        let parse = |export| Arguments::try_parse_from(["memtrace", "--export", export, "--", "x"]);
+        let arguments = parse("folded-time=a=b").unwrap();
+        assert_eq!(
+            arguments.copies.export,
+            [(Format::FoldedTime, PathBuf::from("a=b"))]
+        );
+        for wrong in ["csv", "csv=", "xls=a"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Bytes to records: the only place where they meet. Knows the wire, not where bytes come from.
 
+use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
 use tracer_common::{
     WireSafe,
     record::{Header, kind},
@@ -23,10 +24,38 @@ pub fn decode(bytes: &[u8]) -> Option<Event> {
 }
 
 /// Reads a value from the start of `bytes`; `None` if they are too few.
-fn value<T: WireSafe>(bytes: &[u8]) -> Option<T> {
+pub(crate) fn value<T: WireSafe>(bytes: &[u8]) -> Option<T> {
     let bytes = bytes.get(..size_of::<T>())?;
     // SAFETY: there are enough bytes, and `WireSafe` says that any of them make a value.
     Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+/// The bytes of a value.
+pub(crate) fn bytes<T: WireSafe>(value: &T) -> &[u8] {
+    // SAFETY: `WireSafe` says that nothing in a value is padding, so all of its bytes are
+    // initialised; they live as long as the value is borrowed.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+/// For `#[serde(with)]`: a value of the wire as its bytes.
+pub(crate) mod as_bytes {
+    use super::*;
+
+    pub(crate) fn serialize<T: WireSafe, S: Serializer>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        bytes(value).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'a, T: WireSafe, D: Deserializer<'a>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
+        let bytes = Vec::<u8>::deserialize(deserializer)?;
+        let whole = bytes.len() == size_of::<T>();
+        let value = value(&bytes).filter(|_| whole);
+        value.ok_or_else(|| D::Error::invalid_length(bytes.len(), &"the bytes of a ledger"))
+    }
 }
 
 #[cfg(test)]

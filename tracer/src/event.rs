@@ -161,11 +161,12 @@ pub enum Reading {
 }
 
 /// How tracing ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ended {
     /// `CLOCK_MONOTONIC` nanoseconds.
     pub at_ns: u64,
     /// The target's ledger.
+    #[serde(with = "crate::decode::as_bytes")]
     pub target: Target,
     /// Why it ended.
     pub reason: EndReason,

@@ -4,9 +4,11 @@
 //! applies them, `report` sums the model up, `render` formats the report. Only `kernel` talks to
 //! BPF, only `session` knows time, signals and children.
 
+pub mod capture;
 pub mod check;
 pub mod cli;
 pub mod command;
+pub mod copies;
 pub mod decode;
 pub mod event;
 pub mod failure;
@@ -16,6 +18,7 @@ pub mod model;
 pub mod output;
 pub mod readings;
 pub mod render;
+pub mod replay;
 pub mod report;
 pub mod session;
 pub mod units;

@@ -2,21 +2,23 @@
 //! exists, traces, writes the reports, and ends as the command did.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     process::ExitCode,
 };
 
 use anyhow::Context as _;
-use clap::{ColorChoice, Parser};
+use clap::Parser;
 use memtrace::{
+    capture::Destination,
     check,
     cli::{Action, Arguments},
     command::{holder::Holder, identity::Identity, reaped::reap},
+    copies::Copies,
     event::EndReason,
     failure::{Failure, code},
     kernel::privilege,
-    output::Place,
-    readings, render,
+    output::{Place, coloured},
+    readings, replay,
     report::schema::{Exit, Report},
     session::{self, How, What},
     units::Bytes,
@@ -33,26 +35,22 @@ fn main() -> ExitCode {
 
 fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
     arguments.validate()?;
-    if let Some(Action::Check) = arguments.action {
-        let (text, able) = check::describe();
-        io::stdout()
-            .write_all(text.as_bytes())
-            .context("stdout cannot be written to")?;
-        return Ok(if able {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::from(code::FAILED)
-        });
+    match &arguments.action {
+        Some(Action::Check) => return tell_check(),
+        Some(Action::Report(asked)) => return replay::run(asked).map(|()| ExitCode::SUCCESS),
+        None => {}
     }
-    let json = arguments.json.as_deref().map(Place::check).transpose()?;
+    let copies = Copies::check(&arguments.copies)?;
     privilege::check(&privilege::effective()).context("memtrace check tells more")?;
+    let capture = arguments.capture.as_deref().map(Destination::open);
+    let capture = capture.transpose()?;
     let how = How {
         follow: !arguments.no_follow,
         duration: arguments.duration,
         quantum_bytes: arguments.quantum,
     };
-    let outcome = session::run(what(arguments)?, how)?;
-    let told = tell(arguments, &outcome.report, json.as_ref());
+    let outcome = session::run(what(arguments)?, how, capture)?;
+    let told = tell(arguments, &outcome.report, &copies);
     let exit = match outcome.unfinished {
         // The report is out; the command goes on, and its end is still this one's.
         Some(pid) if outcome.report.ended_by == Some(EndReason::Duration) => Some(status_of(pid)?),
@@ -63,7 +61,18 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
         None => outcome.report.exit,
     };
     told?;
+    outcome.captured?;
     Ok(ExitCode::from(exit_code(arguments, &outcome.report, exit)))
+}
+
+fn tell_check() -> Result<ExitCode, Failure> {
+    let (text, able) = check::describe();
+    Place::Stdout.write(text.as_bytes())?;
+    Ok(if able {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(code::FAILED)
+    })
 }
 
 fn status_of(pid: Pid) -> anyhow::Result<Exit> {
@@ -123,29 +132,19 @@ fn processes(pids: &[u32]) -> anyhow::Result<Vec<u32>> {
 }
 
 /// Writes the reports: the one for people first, so that a full disk cannot keep it back.
-fn tell(arguments: &Arguments, report: &Report, json: Option<&Place>) -> anyhow::Result<()> {
+fn tell(arguments: &Arguments, report: &Report, copies: &Copies) -> anyhow::Result<()> {
     if !arguments.quiet {
-        let colour = match arguments.color {
-            ColorChoice::Always => true,
-            ColorChoice::Never => false,
-            ColorChoice::Auto => {
-                io::stderr().is_terminal()
-                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            }
-        };
-        let mut text = String::new();
-        render::text::write(report, colour, &mut text)
+        let colour = coloured(arguments.color, &io::stderr());
+        let mut bytes = Vec::new();
+        let format = arguments.copies.format;
+        format
+            .write(report, colour, &mut bytes)
             .context("the report cannot be put into words")?;
         io::stderr()
-            .write_all(text.as_bytes())
+            .write_all(&bytes)
             .context("stderr cannot be written to")?;
     }
-    if let Some(place) = json {
-        let mut bytes = Vec::new();
-        render::json::write(report, &mut bytes).context("the report cannot be put into JSON")?;
-        place.write(&bytes)?;
-    }
-    Ok(())
+    copies.write(report)
 }
 
 fn exit_code(arguments: &Arguments, report: &Report, exit: Option<Exit>) -> u8 {

@@ -4,12 +4,15 @@
 //! that the order of arrival matters little and a lost record leaves a gap, never a wrong figure.
 //! Peaks come from ledgers alone; the stream of levels gives history.
 
+pub mod distribution;
 pub mod folded;
+pub mod held;
+pub mod history;
 pub mod process;
 pub mod row;
 pub mod timeline;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use tracer_common::{
     ledger::Space,
@@ -18,9 +21,9 @@ use tracer_common::{
 
 use self::{
     folded::{Fold, MAX_KEPT},
+    history::History,
     process::{Exec, Process, number},
     row::Row,
-    timeline::{Point, Timeline},
 };
 use crate::event::{Begun, Ended, Event, Reading};
 
@@ -35,7 +38,7 @@ pub struct Model {
     max_kept: usize,
     fold_at: usize,
     readings: Vec<Reading>,
-    timeline: Timeline,
+    history: History,
     latest_ns: u64,
 }
 
@@ -61,7 +64,7 @@ impl Model {
             max_kept,
             fold_at: max_kept,
             readings: Vec::new(),
-            timeline: Timeline::default(),
+            history: History::default(),
             latest_ns: 0,
         }
     }
@@ -71,12 +74,8 @@ impl Model {
         match event {
             Event::Begun(begun) => self.begun = Some(*begun),
             Event::Level(level) => {
-                let at_ns = level.header.at_ns;
-                self.timeline.add(Point {
-                    at_ns,
-                    pages: level.target_rss,
-                });
-                self.saw(at_ns);
+                self.saw(level.header.at_ns);
+                self.history.add(level);
             }
             Event::ProcessStarted(record) => self.started(&record),
             Event::SpaceOpened(record) => self.opened(&record),
@@ -94,17 +93,23 @@ impl Model {
             }
             Event::SpaceClosed(record) => {
                 self.saw(record.header.at_ns);
+                let Space { id, closed_ns, .. } = record.ledger;
+                self.history.close(id, closed_ns);
                 self.ledger(&record.ledger);
             }
             Event::SpaceAlive(ledger) => self.ledger(&ledger),
             Event::Reading(reading) => self.readings.push(reading),
             Event::Ended(ended) => {
                 self.saw(ended.at_ns);
+                self.history.end(ended.at_ns);
                 self.ended = Some(*ended);
             }
         }
         if self.processes.len() > self.fold_at {
             self.fold.make_room(&mut self.processes, self.max_kept);
+            let spaces = self.processes.values().flat_map(|process| &process.spaces);
+            let kept = spaces.map(|space| space.id).collect();
+            self.history.forget(self.fold.last_space, &kept);
             // With too few finished ones, wait until there may be more.
             self.fold_at = self.max_kept.max(self.processes.len() + self.max_kept / 4);
         }
@@ -166,9 +171,14 @@ impl Model {
         &self.readings
     }
 
-    /// The target's level over time, pages.
-    pub fn timeline(&self) -> &Timeline {
-        &self.timeline
+    /// What the stream told, up to its end.
+    pub fn history(&self) -> Cow<'_, History> {
+        if self.ended.is_some() {
+            return Cow::Borrowed(&self.history);
+        }
+        let mut broken_off = self.history.clone();
+        broken_off.end(self.latest_ns);
+        Cow::Owned(broken_off)
     }
 
     /// Processes kept one by one, in no order.

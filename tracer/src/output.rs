@@ -3,11 +3,12 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
+use clap::ColorChoice;
 
 /// A place for a report.
 #[derive(Debug)]
@@ -68,6 +69,18 @@ impl Place {
                 .with_context(|| format!("the report cannot be written to {}", path.display())),
             Self::File(path) => replace(path, bytes)
                 .with_context(|| format!("the report cannot be written to {}", path.display())),
+        }
+    }
+}
+
+/// Whether text for `stream` is to have colours.
+pub fn coloured(choice: ColorChoice, stream: &impl IsTerminal) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            stream.is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         }
     }
 }

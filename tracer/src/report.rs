@@ -1,10 +1,12 @@
 //! The report: a plain value that says everything memtrace found out, in bytes and nanoseconds.
 //!
-//! `schema` is the shape that the outside sees, `build` makes it from the model, `checks` holds
+//! `schema` is the shape that the outside sees, `build` makes it from the model
+//! (`history` what it says over time), `checks` holds
 //! other instruments' readings against the ledger, `certainty` says what the numbers are worth.
 
 mod build;
 pub mod certainty;
 mod checks;
+mod history;
 pub mod schema;
 mod scope;

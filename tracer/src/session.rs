@@ -27,6 +27,7 @@ use self::{
     watch::watch,
 };
 use crate::{
+    capture::{self, Destination, Writer},
     command::{
         holder::Holder,
         reaped::{Reaped, pidfd, reap},
@@ -74,6 +75,8 @@ pub struct Outcome {
     pub report: Report,
     /// The command if it still runs.
     pub unfinished: Option<Pid>,
+    /// Whether the capture that was asked for is whole.
+    pub captured: anyhow::Result<()>,
 }
 
 /// How often the levels are fetched. The ring holds some fifty thousand, which the fastest
@@ -89,18 +92,19 @@ const WAIT_FOR_FREES: Duration = Duration::from_millis(100);
 /// # Errors
 ///
 /// [`Failure`] if tracing cannot be set up or the command cannot be started.
-pub fn run(what: What, how: How) -> Result<Outcome, Failure> {
+pub fn run(what: What, how: How, capture: Option<Destination>) -> Result<Outcome, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()
         .context("no event loop can be made")?;
-    runtime.block_on(Session::start(what, how)?.follow())
+    runtime.block_on(Session::start(what, how, capture)?.follow())
 }
 
 struct Session {
     live: Live,
     model: Model,
+    capture: Option<Writer>,
     how: How,
     page_bytes: u64,
     living: Living,
@@ -110,7 +114,7 @@ struct Session {
 }
 
 impl Session {
-    fn start(what: What, how: How) -> Result<Self, Failure> {
+    fn start(what: What, how: How, capture: Option<Destination>) -> Result<Self, Failure> {
         let page_bytes = host::page_bytes();
         let facts = Facts::read(std::path::Path::new("/")).context(
             "memtrace needs a kernel built with CONFIG_DEBUG_INFO_BTF; memtrace check tells more",
@@ -152,8 +156,7 @@ impl Session {
                 pids[0],
             ),
         };
-        let mut model = Model::new();
-        model.apply(Event::Begun(Box::new(Begun {
+        let begun = Begun {
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             bpf_sha256: host::sha256(&object),
             kernel: facts.release.clone(),
@@ -168,7 +171,7 @@ impl Session {
             quantum_grows: how.quantum_bytes.is_none(),
             hooks: plan.hooks(),
             doubts: plan.doubts,
-        })));
+        };
         let cgroup = MemoryCgroup::of(first_pid);
         let command = match what {
             What::Command { holder, .. } => {
@@ -187,7 +190,8 @@ impl Session {
         };
         let mut session = Self {
             live,
-            model,
+            model: Model::new(),
+            capture: capture.map(Writer::start).transpose()?,
             how,
             page_bytes,
             living: Living::default(),
@@ -195,6 +199,7 @@ impl Session {
             cgroup: None,
             signals,
         };
+        session.take(Event::Begun(Box::new(begun)));
         session.fetch();
         session.cgroup = cgroup.map(|cgroup| {
             let strangers = session.strangers(&cgroup);
@@ -208,13 +213,25 @@ impl Session {
         let Self {
             live,
             model,
+            capture,
             living,
             ..
         } = self;
-        live.rings.drain(|event| {
-            living.see(&event);
-            model.apply(event);
-        });
+        live.rings
+            .drain(|event| take(event, living, capture.as_mut(), model));
+        if let Some(capture) = capture {
+            capture.flush_if_due();
+        }
+    }
+
+    /// Takes in an event that is not from the rings.
+    fn take(&mut self, event: Event) {
+        take(
+            event,
+            &mut self.living,
+            self.capture.as_mut(),
+            &mut self.model,
+        );
     }
 
     fn strangers(&self, cgroup: &MemoryCgroup) -> u32 {
@@ -311,18 +328,25 @@ impl Session {
                 reading,
             } = reap(pid).context("the command cannot be waited for")?;
             status = Some(found);
-            self.model.apply(Event::Reading(reading));
+            self.take(Event::Reading(reading));
         }
         self.await_frees();
         self.read_others().context("the ledgers cannot be read")?;
-        let ended = self
+        let mut ended = self
             .ended(at_ns, reason, status)
             .context("the ledgers cannot be read")?;
+        // Whether the capture is whole is known only when the end is in it; the report tells.
+        let capture = self.capture.take();
+        let captured = capture.map_or(Ok(()), |capture| capture.finish(&ended));
+        ended
+            .doubts
+            .extend(captured.as_ref().err().map(capture::failed));
         self.model.apply(Event::Ended(Box::new(ended)));
         let report = Report::of(&self.model).context("nothing was traced")?;
         Ok(Outcome {
             report,
             unfinished: self.command.map(|(pid, _)| pid),
+            captured,
         })
     }
 
@@ -351,8 +375,7 @@ impl Session {
                 cpu: 0,
                 at_ns: ledger.closed_ns,
             };
-            self.model
-                .apply(Event::SpaceClosed(Box::new(SpaceClosed { header, ledger })));
+            self.take(Event::SpaceClosed(Box::new(SpaceClosed { header, ledger })));
         }
         if let Some((cgroup, strangers)) = self.cgroup.take() {
             let reading = Reading::Cgroup {
@@ -362,7 +385,7 @@ impl Session {
                 strangers: strangers.max(self.strangers(&cgroup)),
                 existed_before: true,
             };
-            self.model.apply(Event::Reading(reading));
+            self.take(Event::Reading(reading));
         }
         Ok(())
     }
@@ -380,15 +403,16 @@ impl Session {
         self.live.refresh()?;
         self.fetch();
         let after = self.live.ledgers.spaces()?;
+        let page_bytes = self.page_bytes;
         let level = |spaces: &[Space], alive: Alive| {
             let space = spaces.iter().find(|space| space.id == alive.space)?;
-            Some(u64::try_from(space.level_rss).ok()? * self.page_bytes)
+            Some(u64::try_from(space.level_rss).ok()? * page_bytes)
         };
         for (alive, memory) in seen {
             if let (Some(ledger_before_bytes), Some(ledger_after_bytes)) =
                 (level(&before, alive), level(&after, alive))
             {
-                self.model.apply(Event::Reading(Reading::Proc {
+                self.take(Event::Reading(Reading::Proc {
                     pid: alive.pid,
                     vm_hwm_bytes: memory.vm_hwm_bytes,
                     vm_rss_bytes: memory.vm_rss_bytes,
@@ -399,7 +423,7 @@ impl Session {
             }
         }
         for space in after {
-            self.model.apply(Event::SpaceAlive(Box::new(space)));
+            self.take(Event::SpaceAlive(Box::new(space)));
         }
         Ok(())
     }
@@ -430,4 +454,13 @@ impl Session {
             doubts: Vec::new(),
         })
     }
+}
+
+/// Gives an event to all that want it.
+fn take(event: Event, living: &mut Living, capture: Option<&mut Writer>, model: &mut Model) {
+    living.see(&event);
+    if let Some(capture) = capture {
+        capture.push(&event);
+    }
+    model.apply(event);
 }

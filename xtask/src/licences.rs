@@ -9,10 +9,11 @@ use serde_json::Value;
 use crate::project::{self, Project};
 
 /// What a dependency may be under.
-const GOOD: [&str; 7] = [
+const GOOD: [&str; 8] = [
     "MIT",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
     "BSD-3-Clause",
     "ISC",
     "Unicode-3.0",

@@ -65,6 +65,11 @@ impl Project {
             .env("CARGO_TERM_COLOR", "never");
         // The same target folder, even where it was set on our cargo's command line.
         command.env("CARGO_TARGET_DIR", &self.target);
+        // Where rustup has no rustdoc in PATH, cargo would take that of another compiler.
+        let rustdoc = Path::new(command.get_program()).with_file_name("rustdoc");
+        if rustdoc.is_file() {
+            command.env("RUSTDOC", rustdoc);
+        }
         without_cargo(&mut command);
         command
     }

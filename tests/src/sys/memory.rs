@@ -327,8 +327,7 @@ pub fn forget_cached(file: &File) {
 /// nothing by itself, and does not pass to a forked child.
 pub fn keep_resident() {
     // SAFETY: the call takes flags only.
-    let done_or_not = unsafe {
-        libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT)
-    };
+    let done_or_not =
+        unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) };
     done(done_or_not, "mlockall");
 }

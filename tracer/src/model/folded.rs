@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{process::Process, row};
+use super::{distribution::Distribution, process::Process, row};
 
 /// Processes kept one by one, at most, as far as finished ones can make room.
 /// They take about 2 KiB each, and their rows in the report as much again.
@@ -41,11 +41,40 @@ pub struct Fold {
     pub faults: (u64, u64),
     /// Processes whose faults are not the kernel's last word.
     pub faults_open: u64,
+    /// Highest number of a space among them.
+    pub last_space: u32,
+    /// How long they lived and what their spaces reached.
+    pub lives: Lives,
+}
+
+/// How long processes lived, nanoseconds, and what their spaces reached, pages.
+#[derive(Clone, Debug, Default)]
+pub struct Lives {
+    /// From start to exit, of processes whose both ends are known.
+    pub lifetime_ns: Distribution,
+    /// Peaks of spaces.
+    pub peak_pages: Distribution,
+}
+
+impl Lives {
+    /// Counts a process.
+    pub fn add(&mut self, process: &Process) {
+        if let Some(ns) = process.lifetime_ns() {
+            self.lifetime_ns.add(ns, 1);
+        }
+        for highest in row::rows(process).iter().filter_map(row::Row::highest) {
+            // A peak below 0 is told as a doubt; there is no place for it here.
+            if let Ok(pages) = u64::try_from(highest.rss) {
+                self.peak_pages.add(pages, 1);
+            }
+        }
+    }
 }
 
 impl Fold {
     fn add(&mut self, process: &Process) {
         self.processes += 1;
+        self.lives.add(process);
         for row in row::rows(process) {
             let folded = self.by_comm.entry(row.comm()).or_default();
             folded.rows += 1;
@@ -63,6 +92,7 @@ impl Fold {
             .filter_map(|space| space.ledger.as_ref())
         {
             self.ledgers += 1;
+            self.last_space = self.last_space.max(ledger.id);
             self.unscanned += ledger.unscanned;
             self.unscanned_above_peak |= ledger.may_have_missed_peak();
         }

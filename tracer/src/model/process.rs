@@ -185,6 +185,18 @@ impl Process {
         self.exited.is_some() || self.freed.is_some()
     }
 
+    /// From its start to its exit, nanoseconds; `None` if tracing did not see both. The command's
+    /// life begins with its exec, before that it was memtrace's own.
+    pub fn lifetime_ns(&self) -> Option<u64> {
+        let started = self.started.filter(|started| started.via != via::CENSUS)?;
+        let from_ns = if self.was_holder() {
+            self.execs.first()?.at_ns
+        } else {
+            started.header.at_ns
+        };
+        self.exited?.header.at_ns.checked_sub(from_ns)
+    }
+
     /// Nothing more can come of it, except its last count of faults.
     pub fn is_complete(&self) -> bool {
         self.has_ended() && self.spaces.iter().all(OwnSpace::is_closed)

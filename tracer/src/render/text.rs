@@ -125,8 +125,11 @@ fn beside(peak: &TargetPeak) -> String {
 
 fn history(page: &mut Page<'_>, report: &Report) -> fmt::Result {
     let peak = report.peak.as_ref().map_or(0, |peak| peak.rss_bytes);
-    match history::bars(&report.timeline, report.duration_ns, peak) {
-        Some(bars) => page.labelled("", &[(Look::Good, &bars)]),
+    if let Some(bars) = history::bars(&report.timeline, report.duration_ns, peak) {
+        page.labelled("", &[(Look::Good, &bars)])?;
+    }
+    match history::quantiles(report) {
+        Some(quantiles) => page.wrapped(LABEL, Look::Dim, &quantiles),
         None => Ok(()),
     }
 }

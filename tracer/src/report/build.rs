@@ -3,16 +3,16 @@
 use tracer_common::ledger::Peak;
 
 use super::{
-    certainty, checks,
+    certainty, checks, history,
     schema::{
         Exit, Faults, FoldedRows, Host, Overhead, ProcessRow, Report, RowPeak, SCHEMA, TargetPeak,
-        TargetSection, Timeline, Tool,
+        TargetSection, Tool,
     },
     scope::Scope,
 };
 use crate::{
     event::Reading,
-    model::{Model, process::number, row::Row, timeline::Point},
+    model::{Model, process::number, row::Row},
 };
 
 impl Report {
@@ -50,7 +50,9 @@ impl Report {
                 .map(|row| process_row(&scope, row))
                 .collect(),
             folded: folded(&scope),
-            timeline: timeline(&scope),
+            timeline: history::of_target(&scope),
+            timeline_by_class: history::of_classes(&scope),
+            histograms: history::histograms(&scope),
             checks: checks::of_target(&scope),
             count_checks: checks::counts(&scope),
             overhead: Overhead {
@@ -163,6 +165,8 @@ fn process_row(scope: &Scope<'_>, row: &Row<'_>) -> ProcessRow {
             major,
             is_final,
         }),
+        time_at_level: history::time_at_level(scope, row),
+        timeline: history::of_row(scope, row),
         checks: checks::of_row(scope, row),
     }
 }
@@ -194,28 +198,4 @@ fn folded(scope: &Scope<'_>) -> Vec<FoldedRows> {
         peak_sum_bytes: scope.bytes(folded.peak_sum),
     })
     .collect()
-}
-
-/// The stream's outline with two points that only the ledger knows: the peak and the end.
-fn timeline(scope: &Scope<'_>) -> Timeline {
-    let mut timeline = scope.model.timeline().clone();
-    if let Some(ended) = scope.ended.filter(|ended| ended.target.last_space > 0) {
-        if let Some(peak) = scope.highest().and_then(|highest| highest.peak) {
-            timeline.add(Point {
-                at_ns: peak.at_ns,
-                pages: peak.rss,
-            });
-        }
-        timeline.add(Point {
-            at_ns: scope.end_ns(),
-            pages: ended.target.level_rss,
-        });
-    }
-    let points = timeline.points();
-    Timeline {
-        unit: ["ns", "bytes"],
-        points: points
-            .map(|p| (scope.since_start(p.at_ns), scope.bytes(p.pages)))
-            .collect(),
-    }
 }

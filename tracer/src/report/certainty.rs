@@ -128,21 +128,14 @@ pub(super) fn of(scope: &Scope<'_>) -> Certainty {
 /// The stream's highest level held against the ledger's.
 fn stream(scope: &Scope<'_>) -> StreamCheck {
     let told = scope
-        .model
-        .timeline()
+        .history
+        .target()
         .greatest()
         .map(|point| scope.bytes(point.pages));
     let peak = scope
         .highest()
         .map_or(0, |highest| scope.bytes(highest.rss));
-    let grown = if scope.begun.quantum_grows {
-        peak / 1024
-    } else {
-        0
-    };
-    let allowed = i64::try_from(scope.begun.quantum_bytes)
-        .unwrap_or(i64::MAX)
-        .max(grown);
+    let allowed = scope.quantum_bytes();
     let complete = scope
         .ended
         .is_some_and(|ended| losses::missing(ended, kind::LEVEL) == 0);

@@ -1,8 +1,12 @@
 //! The report's shape: `memtrace.report/1`. Keys may be added; none changes its meaning.
 
+mod history;
+
 use std::borrow::Cow;
 
 use serde::Serialize;
+
+pub use self::history::{ClassPoint, ClassTimeline, Histogram, Histograms, TimeAtLevel, Timeline};
 
 use crate::event::{Doubt, EndReason, Hook, TargetAsked};
 
@@ -39,6 +43,11 @@ pub struct Report {
     pub folded: Vec<FoldedRows>,
     /// The target's level over time, from the stream.
     pub timeline: Timeline,
+    /// The same by class: the sum of what the stream last told of each space, so that it may
+    /// differ from `timeline` by the quantum for each space that lives.
+    pub timeline_by_class: ClassTimeline,
+    /// How long, how much, how many.
+    pub histograms: Histograms,
     /// Readings of the whole target.
     pub checks: Vec<Check>,
     /// Counts of other instruments, of the command with its descendants.
@@ -197,6 +206,11 @@ pub struct ProcessRow {
     /// Faults of all its threads; `None` if unknown. What a `vfork` child did before its exec
     /// counts to its first row, so that the rows of a process sum to the kernel's figure for it.
     pub faults: Option<Faults>,
+    /// How much it held for most of its time; `None` where its ledger or its history is missing.
+    pub time_at_level: Option<TimeAtLevel>,
+    /// Its level over time; empty where its ledger is missing. With very many spaces it is an
+    /// outline of few points, with the peak among them.
+    pub timeline: ClassTimeline,
     /// Readings held against the ledger.
     pub checks: Vec<Check>,
 }
@@ -301,17 +315,6 @@ pub enum Verdict {
     BeforeAttach,
     /// It cannot be had.
     Unavailable,
-}
-
-/// A level over time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Timeline {
-    /// Of the points: `["ns", "bytes"]`.
-    pub unit: [&'static str; 2],
-    /// Time and level, with the ledger's peak among them. At most
-    /// [`crate::model::timeline::MAX_POINTS`]: beyond, each interval keeps its first, last, least
-    /// and greatest.
-    pub points: Vec<(u64, i64)>,
 }
 
 /// What the tracing cost.

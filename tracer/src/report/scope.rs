@@ -1,6 +1,6 @@
 //! What every part of the report needs at hand: the model, its scale and its beginning.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use tracer_common::ledger::{Space, Split};
 
@@ -8,6 +8,7 @@ use crate::{
     event::{Begun, Ended, Reading, TargetAsked},
     model::{
         Model,
+        history::History,
         row::{Highest, Row},
     },
 };
@@ -26,6 +27,8 @@ pub(super) struct Scope<'a> {
     pub(super) model: &'a Model,
     pub(super) begun: &'a Begun,
     pub(super) ended: Option<&'a Ended>,
+    /// What the stream told.
+    pub(super) history: Cow<'a, History>,
     /// Rows kept, by start.
     pub(super) rows: Vec<Row<'a>>,
     /// What `wait4` said of the command.
@@ -59,6 +62,7 @@ impl<'a> Scope<'a> {
             model,
             begun: model.begun()?,
             ended: model.ended(),
+            history: model.history(),
             rows: model.rows(),
             waited: model.readings().iter().find_map(waited),
             living: model.readings().iter().filter_map(by_pid).collect(),
@@ -99,6 +103,19 @@ impl<'a> Scope<'a> {
         let cpus = i64::from(self.begun.cpus);
         let batch = (2 * cpus).max(32);
         self.bytes(3 * cpus * (batch - 1))
+    }
+
+    /// Movements of a level that the stream may leave out at the most, bytes.
+    pub(super) fn quantum_bytes(&self) -> i64 {
+        let peak = self.highest().map_or(0, |highest| self.bytes(highest.rss));
+        let grown = if self.begun.quantum_grows {
+            peak / 1024
+        } else {
+            0
+        };
+        i64::try_from(self.begun.quantum_bytes)
+            .unwrap_or(i64::MAX)
+            .max(grown)
     }
 
     /// The target's highest level; `None` if nothing of it was seen.

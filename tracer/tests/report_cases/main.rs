@@ -3,6 +3,7 @@
 mod cases;
 mod certainty;
 mod checks;
+mod exports;
 mod model;
 mod random;
 mod run;

@@ -1,7 +1,10 @@
-//! The target's level over time as one line of bars.
+//! The target's level over time as one line of bars and one of quantiles.
 
 use super::page::{COLUMNS, LABEL};
-use crate::report::schema::Timeline;
+use crate::{
+    report::schema::{Report, Timeline},
+    units::Bytes,
+};
 
 /// Bars of the line.
 pub(super) const BARS: usize = COLUMNS - LABEL;
@@ -30,6 +33,16 @@ pub(super) fn bars(timeline: &Timeline, duration_ns: u64, peak_bytes: i64) -> Op
         step(shown.unwrap_or(0), peak_bytes)
     });
     Some(bars.collect())
+}
+
+/// How much it needed for most of its time; `None` where there is nothing to tell.
+pub(super) fn quantiles(report: &Report) -> Option<String> {
+    let held = report.histograms.rss_time_at_level.as_ref()?;
+    let [p50, p90, p99] =
+        [held.p50, held.p90, held.p99].map(|bytes| Bytes(bytes.cast_signed()).to_string());
+    Some(format!(
+        "50 % of the time up to {p50}, 90 % {p90}, 99 % {p99}"
+    ))
 }
 
 /// Something is never drawn as nothing, and only the peak fills its bar.

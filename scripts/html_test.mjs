@@ -1,0 +1,105 @@
+// Opens a page that `memtrace --html` made in headless Chromium, as a reader would: wide and
+// narrow, light and dark. Fails if the page says an error, asks for anything from outside, or does
+// not answer to hovering and zooming.
+//
+//   npm install --prefix target/html-test playwright-core
+//   node scripts/html_test.mjs PAGE.html [FOLDER FOR PICTURES]
+//
+// CHROMIUM names the browser, /usr/bin/chromium if not set.
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const [page_path, pictures] = process.argv.slice(2);
+if (!page_path || !existsSync(page_path)) {
+  console.error("usage: node scripts/html_test.mjs PAGE.html [FOLDER FOR PICTURES]");
+  process.exit(2);
+}
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const { chromium } = createRequire(join(root, "target/html-test/"))("playwright-core");
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+  ],
+});
+
+let failed = 0;
+function expect(is, what) {
+  console.log(`${is ? "ok  " : "FAIL"} ${what}`);
+  failed += is ? 0 : 1;
+}
+
+/** Where the whole chart is in the window, and the times that it shows. */
+const chart = (page) => page.$eval("#chart", (node) => {
+  const { x, y, width, height } = node.getBoundingClientRect();
+  return { x, y, width, height, from: Number(node.dataset.from), to: Number(node.dataset.to) };
+});
+
+async function look(width, scheme) {
+  const name = `${width} ${scheme}`;
+  const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme });
+  const said = [], asked = [];
+  page.on("console", (message) => { if (["error", "warning"].includes(message.type())) said.push(message.text()); });
+  page.on("pageerror", (error) => said.push(String(error)));
+  page.on("request", (request) => asked.push(request.url()));
+  page.on("dialog", (dialog) => { said.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
+  await page.goto(pathToFileURL(resolve(page_path)).href);
+  await page.waitForTimeout(300);
+  if (pictures) await page.screenshot({ path: join(pictures, `${width}-${scheme}.png`), fullPage: true });
+
+  const peak = await page.textContent("#peak");
+  expect(/^\d[\d.]* [KMGT]?i?B$/.test(peak), `${name}: the peak is told: ${peak}`);
+  const drawn = await page.$$eval("canvas", (all) => all.filter((canvas) => canvas.id !== "histogram" || !canvas.hidden)
+    .every((canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte !== 0)));
+  expect(drawn, `${name}: every canvas has something on it`);
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  expect(over <= 0, `${name}: nothing is wider than the window`);
+
+  const whole = await chart(page);
+  const middle = { x: whole.x + whole.width / 2, y: whole.y + 120 };
+  await page.mouse.move(middle.x, middle.y);
+  await page.waitForSelector("#tip:not([hidden])");
+  const tip = await page.textContent("#tip");
+  expect(/\d [KMG]?i?B/.test(tip), `${name}: hovering gives a value: ${tip}`);
+  if (pictures) await page.screenshot({ path: join(pictures, `${width}-${scheme}-hover.png`) });
+
+  await page.mouse.wheel(0, -300);
+  await page.waitForTimeout(50);
+  const closer = await chart(page);
+  expect(closer.to - closer.from < whole.to - whole.from, `${name}: the wheel zooms in`);
+  expect(closer.from > whole.from && closer.to < whole.to, `${name}: around the pointer`);
+  await page.dblclick("#chart", { position: { x: whole.width / 2, y: 120 } });
+  const again = await chart(page);
+  expect(again.from === whole.from && again.to === whole.to, `${name}: a double click shows all again`);
+
+  await page.mouse.move(whole.x + whole.width * 0.4, middle.y);
+  await page.mouse.down();
+  await page.mouse.move(whole.x + whole.width * 0.6, middle.y, { steps: 4 });
+  await page.mouse.up();
+  const dragged = await chart(page);
+  const part = (dragged.to - dragged.from) / (whole.to - whole.from);
+  expect(part > 0.1 && part < 0.35, `${name}: dragging zooms to what was marked (${part.toFixed(2)} of all)`);
+  if (pictures) await page.screenshot({ path: join(pictures, `${width}-${scheme}-zoom.png`) });
+  await page.click("#reset");
+  expect((await chart(page)).to === whole.to, `${name}: the button shows all again`);
+
+  for (const by of ["command", "process", "class"]) {
+    await page.click(`#stack button:text("by ${by}")`);
+    const names = await page.$$eval("#legend li", (all) => all.map((item) => item.textContent));
+    expect(names.length > 0, `${name}: stacked by ${by}: ${names.join(", ").slice(0, 100)}`);
+    if (pictures && by !== "class") await page.screenshot({ path: join(pictures, `${width}-${scheme}-${by}.png`) });
+  }
+  expect(said.length === 0, `${name}: no error on the console ${said.join(" | ")}`);
+  const outside = asked.filter((url) => !url.startsWith("file:") && !url.startsWith("data:"));
+  expect(outside.length === 0, `${name}: nothing asked from outside ${outside.join(" ")}`);
+  await page.close();
+}
+
+for (const width of [1280, 420]) for (const scheme of ["light", "dark"]) await look(width, scheme);
+await browser.close();
+console.log(failed ? `${failed} failed` : "all well");
+process.exit(failed ? 1 : 0);

@@ -1,0 +1,85 @@
+//! Time at each level as folded stacks, for `flamegraph.pl --countname us` and its like.
+//!
+//! A stack is the line of descent of a process by name, then one frame for each power of two that
+//! its level reached: `make;cc1;1MiB+;2MiB+ 250` says that for 250 µs it held from 2 to 4 MiB. So
+//! a frame is as wide as the time for which at least that much was held, and a high tower is a
+//! large program. Times of processes that ran side by side add up.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+};
+
+use crate::{
+    report::schema::{ProcessRow, Report},
+    units::Bytes,
+};
+
+const NS_PER_US: u64 = 1_000;
+/// Less than this has no frame of its own.
+const LEAST_BYTES: i64 = 1 << 20;
+/// Frames of descent; those in the middle of a longer line are left out.
+const DEEPEST: usize = 24;
+
+/// Writes a line for each stack, by name.
+pub fn write(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
+    let lines = descents(&report.processes);
+    let mut stacks: BTreeMap<String, u64> = BTreeMap::new();
+    for (row, line) in report.processes.iter().zip(lines) {
+        for pair in row.timeline.points.windows(2) {
+            let ns = pair[1].at_ns.saturating_sub(pair[0].at_ns);
+            let bytes = pair[0].rss_bytes();
+            if bytes > 0 {
+                *stacks.entry(stack(&line, bytes)).or_default() += ns;
+            }
+        }
+    }
+    for (stack, ns) in stacks {
+        let us = ns / NS_PER_US;
+        if us > 0 {
+            writeln!(out, "{stack} {us}")?;
+        }
+    }
+    Ok(())
+}
+
+fn stack(line: &[&str], bytes: i64) -> String {
+    let mut stack: Vec<String> = line.iter().map(|name| frame(name)).collect();
+    let mut level = LEAST_BYTES;
+    while level <= bytes {
+        stack.push(format!("{}+", Bytes(level)));
+        let Some(next) = level.checked_mul(2) else {
+            break;
+        };
+        level = next;
+    }
+    stack.join(";")
+}
+
+/// A name without what has a meaning in the format.
+fn frame(name: &str) -> String {
+    match name {
+        "" => "?".to_owned(),
+        _ => name.replace(|c: char| c == ';' || c.is_control(), "?"),
+    }
+}
+
+/// The names from the first ancestor down to each row.
+fn descents(rows: &[ProcessRow]) -> Vec<Vec<&str>> {
+    let mut latest: HashMap<u32, usize> = HashMap::new();
+    let mut lines: Vec<Vec<&str>> = Vec::with_capacity(rows.len());
+    for (i, row) in rows.iter().enumerate() {
+        // Rows are by start: a parent stands before its children, as what it was then.
+        let parent = row.parent_pid.and_then(|parent| latest.get(&parent));
+        let mut line = parent.map_or_else(Vec::new, |parent| lines[*parent].clone());
+        if line.len() >= DEEPEST {
+            line.pop();
+        }
+        line.push(&row.comm);
+        lines.push(line);
+        if let Some(pid) = row.pid {
+            latest.insert(pid, i);
+        }
+    }
+    lines
+}

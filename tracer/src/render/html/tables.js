@@ -1,0 +1,79 @@
+// The tables and lists under the charts.
+
+const VERDICTS = {
+  equal: "equal", kernel_low: "too low", kernel_high: "too high", inherited: "inherited",
+  covers_more: "covers more", covers_less: "covers less", before_attach: "from before",
+  unavailable: "not known",
+};
+
+function heads(table, names) {
+  const line = add(add(table, "thead"), "tr");
+  for (const [name, className] of names) add(line, "th", name, className);
+  return add(table, "tbody");
+}
+
+function fillProcesses(most) {
+  const table = $("processes");
+  table.replaceChildren();
+  const body = heads(table, [["command"], ["pid", "n"], ["peak", "n"], ["at", "n"], ["anonymous", "n"], ["files", "n"], ["half the time", "n"], ["lived", "n"]]);
+  const sorted = rows.slice().sort((a, b) => (b.peak_bytes ?? -1) - (a.peak_bytes ?? -1));
+  for (const row of sorted.slice(0, most)) {
+    const line = add(body, "tr");
+    const what = add(line, "td", row.command || row.name, "what mono");
+    what.title = row.command || row.name;
+    for (const text of [
+      row.pid ?? "?", bytesText(row.peak_bytes), row.peak_at_ns === null ? "–" : timeText(row.peak_at_ns),
+      bytesText(row.anon_bytes), bytesText(row.file_bytes), bytesText(row.p50_bytes), timeText(row.end - row.start),
+    ]) add(line, "td", String(text), "n");
+  }
+  const hidden = sorted.length - Math.min(most, sorted.length);
+  $("more").hidden = hidden === 0;
+  $("more").textContent = `show ${count(hidden)} more`;
+}
+
+function fillChecks() {
+  const body = heads($("checks"), [["tool"], ["verdict"], ["difference", "n"], ["says", "n"], ["of"], ["why"]]);
+  const line = (against, of, says, diff, verdict, why) => {
+    const tr = add(body, "tr");
+    const tone = verdict === "equal" ? "equal" : verdict.startsWith("kernel") ? "off" : "";
+    add(tr, "td", against);
+    add(tr, "td", VERDICTS[verdict] ?? verdict, `verdict ${tone}`);
+    add(tr, "td", diff, "n");
+    add(tr, "td", says, "n");
+    add(tr, "td", of, "of");
+    add(tr, "td", why, "why");
+  };
+  for (const check of figures.checks) line(check.against, "all together", bytesText(check.bytes), signedText(check.diff_bytes), check.verdict, check.why);
+  for (const check of figures.count_checks) line(check.against, "all together", count(check.count), check.diff === null ? "–" : count(check.diff), check.verdict, check.why);
+  for (const judged of figures.row_checks) line(judged.against, many(judged.rows, "program", "programs"), "", judged.diff_bytes ? `up to ${signedText(judged.diff_bytes)}` : "", judged.verdict, "");
+}
+
+function fillCertainty() {
+  const { certainty } = figures;
+  const box = $("certainty");
+  add(box, "p", certainty.exact ? "Every peak is exact." : exact ? "The peak is exact; not that of each process." : "The peak is not exact.", `sum ${certainty.exact || exact ? "good" : "bad"}`);
+  const list = add(box, "ul");
+  for (const doubt of certainty.doubts) {
+    const item = add(list, "li");
+    add(item, "span", doubt.id, "id");
+    item.append(` ${doubt.text}`);
+    if (doubt.remedy) add(item, "span", doubt.remedy, "remedy");
+  }
+  const lost = certainty.events_lost === 0 ? "none lost" : `${count(certainty.events_lost)} lost`;
+  add(list, "li", `${many(certainty.events, "record", "records")} of the history, ${lost}. It tells movements from ${bytesText(certainty.stream.allowed_bytes)} on; peaks do not depend on it.`);
+  if (certainty.stream.agrees !== null) add(list, "li", certainty.stream.agrees ? "The history's highest level agrees with the peak." : "The history's highest level does not agree with the peak.");
+  add(list, "li", `Seen through ${certainty.hooks.map((hook) => hook.via).filter((via, i, all) => all.indexOf(via) === i).join(", ")}.`);
+  if (figures.overhead.tracer_peak_rss_bytes !== null) add(list, "li", `memtrace itself took ${bytesText(figures.overhead.tracer_peak_rss_bytes)} and ${timeText(figures.overhead.tracer_cpu_ns)} of CPU; that is in no figure here.`);
+}
+
+function fillTables() {
+  fillProcesses(15);
+  $("more").addEventListener("click", () => fillProcesses(Infinity));
+  fillChecks();
+  fillCertainty();
+  const left = figures.rows_left_out ? ` The ${many(figures.rows_left_out, "row", "rows")} of less weight are not drawn one by one.` : "";
+  $("note").textContent = `Drag or turn the wheel to zoom, double-click for the whole run. Parts move in steps of ${bytesText(figures.certainty.stream.allowed_bytes)} at most, so that they may add up to a little more or less than the whole.${left}`;
+  if (held) $("held-note").textContent = `${timeText(held.count)} with memory in use; levels to ${bytesText(held.bound_bytes)} and 1/128.`;
+  else $("histogram").hidden = true;
+  $("footer").textContent = `memtrace ${figures.tool.version} · Linux ${figures.host.kernel} ${figures.host.arch} · ${many(figures.host.cpus, "CPU", "CPUs")} · ${figures.started_at}`;
+}
