@@ -136,9 +136,11 @@ function drawLevels(canvas, what) {
   }
 
   const base = new Float64Array(columns);
-  for (const layer of layers) {
+  // What the outlines of the parts do not tell of a moment is drawn as nobody's, not left open.
+  const untold = { colour: colour("--rest"), at: (t, c) => moments[c].bytes - base[c] };
+  for (const layer of [...layers, untold]) {
     const under = base.slice();
-    for (let c = 0; c < columns; c++) base[c] += Math.max(0, layer.at(moments[c].at));
+    for (let c = 0; c < columns; c++) base[c] += Math.max(0, layer.at(moments[c].at, c));
     g.beginPath();
     g.moveTo(x0, y(under[0]));
     for (let c = 0; c < columns; c++) { g.lineTo(x0 + c, y(base[c])); g.lineTo(x0 + c + 1, y(base[c])); }

@@ -64,7 +64,6 @@ for (const row of rows.slice().sort((a, b) => a.start - b.start || a.image - b.i
     laneOf.set(row.pid, lane);
   }
   lane.rows.push(row);
-  row.lane = lane;
   if ((row.peak_bytes ?? 0) > lane.peak) Object.assign(lane, { peak: row.peak_bytes ?? 0, name: row.name });
 }
 for (const lane of lanes) {

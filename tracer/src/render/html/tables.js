@@ -72,7 +72,7 @@ function fillTables() {
   fillChecks();
   fillCertainty();
   const left = figures.rows_left_out ? ` The ${many(figures.rows_left_out, "row", "rows")} of less weight are not drawn one by one.` : "";
-  $("note").textContent = `Drag or turn the wheel to zoom, double-click for the whole run. Parts move in steps of ${bytesText(figures.certainty.stream.allowed_bytes)} at most, so that they may add up to a little more or less than the whole.${left}`;
+  $("note").textContent = `Drag or turn the wheel to zoom, double-click for the whole run. Parts move in steps of ${bytesText(figures.certainty.stream.allowed_bytes)} at most, so that they may add up to a little more or less than the whole; in a long run they are outlines, and grey is what they do not tell apart.${left}`;
   if (held) $("held-note").textContent = `${timeText(held.count)} with memory in use; levels to ${bytesText(held.bound_bytes)} and 1/128.`;
   else $("histogram").hidden = true;
   $("footer").textContent = `memtrace ${figures.tool.version} · Linux ${figures.host.kernel} ${figures.host.arch} · ${many(figures.host.cpus, "CPU", "CPUs")} · ${figures.started_at}`;
