@@ -108,6 +108,12 @@ pub(crate) fn run(project: &Project) -> Result<ExitCode> {
         failed |= summary.failed > 0;
     }
     left_out.push((
+        "consumers",
+        "the exports in pandas, mprof and others, and the page in a browser, have scripts of their \
+         own: scripts/exports_test.py, scripts/html_test.mjs"
+            .to_owned(),
+    ));
+    left_out.push((
         "kernels",
         "the project has no runner for other kernels yet".to_owned(),
     ));
