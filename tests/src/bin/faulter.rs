@@ -1,7 +1,8 @@
 //! Takes a known number of page faults and tells its own counters at its very end.
 //!
-//! The last words are written twice: the first time brings everything that this takes into
-//! memory, so that nothing faults between the second reading of the counters and the exit.
+//! Before, it faults in all that it has mapped, and the last words are written twice: the first
+//! time brings everything that this takes into memory, so that nothing faults between the second
+//! reading of the counters and the exit, on a machine that pages out what is cold either.
 
 use std::{
     fs::{File, OpenOptions},
@@ -32,6 +33,7 @@ fn main() {
     let truth_file = File::create(truth_file).expect("creating the truth");
     Map::new(Kind::Private, minor).write_all();
     fault_in_from_disk(&directory, major);
+    memory::fault_all_in();
 
     for _ in 0..2 {
         let end = Usage::of_self();

@@ -326,8 +326,16 @@ pub fn forget_cached(file: &File) {
 /// pages out what is cold, a level read by the workload and one read later would differ. Touches
 /// nothing by itself, and does not pass to a forked child.
 pub fn keep_resident() {
+    lock_all(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT);
+}
+
+/// Faults in all that this process has mapped, and keeps it: from here on it takes no fault for
+/// what exists already, its way out included.
+pub fn fault_all_in() {
+    lock_all(libc::MCL_CURRENT);
+}
+
+fn lock_all(flags: i32) {
     // SAFETY: the call takes flags only.
-    let done_or_not =
-        unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) };
-    done(done_or_not, "mlockall");
+    done(unsafe { libc::mlockall(flags) }, "mlockall");
 }
