@@ -196,8 +196,6 @@ pub struct Found {
     pub pid_namespace: u64,
     /// Processes that a run of the census added.
     pub added: u64,
-    /// Spaces that it brought up to date.
-    pub refreshed: u64,
     /// 1 if the counters of a CPU do not lie side by side: the scan would not hold.
     pub odd_counters: u64,
 }
@@ -223,7 +221,7 @@ wire_safe! {
     }
     Stats { emitted: [u64; crate::record::kind::COUNT], lost: [u64; crate::record::kind::COUNT] }
     Found {
-        holder_parent: u64, cpus: u64, pid_level: u64, pid_namespace: u64, added: u64, refreshed: u64,
+        holder_parent: u64, cpus: u64, pid_level: u64, pid_namespace: u64, added: u64,
         odd_counters: u64,
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         plan::{Asked, Plan},
         privilege,
     },
+    render::text::wrap,
 };
 
 const MOUNT_SECURITYFS: &str = "mount -t securityfs securityfs /sys/kernel/security";
@@ -176,19 +177,9 @@ fn line(text: &mut String, label: &str, value: &str) {
 /// Appends words after `start`, broken at 80 columns and indented under the first.
 fn wrapped(text: &mut String, start: &str, words: &str) {
     let indent = start.chars().count();
-    let mut column = indent;
-    let _ = write!(text, "{start}");
-    for (index, word) in words.split_whitespace().enumerate() {
-        let length = word.chars().count();
-        if index > 0 && column + 1 + length > WIDTH {
-            let _ = write!(text, "\n{:indent$}", "");
-            column = indent;
-        } else if index > 0 {
-            text.push(' ');
-            column += 1;
-        }
-        text.push_str(word);
-        column += length;
+    let mut before = start;
+    for line in wrap(words, WIDTH - indent) {
+        let _ = writeln!(text, "{before:indent$}{line}");
+        before = "";
     }
-    text.push('\n');
 }

@@ -5,7 +5,7 @@
 //! reading of the counters and the exit, on a machine that pages out what is cold either.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{Cursor, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -58,14 +58,7 @@ fn fault_in_from_disk(directory: &Path, pages: usize) {
     if pages == 0 {
         return;
     }
-    let path = directory.join(format!("faulter.{}", std::process::id()));
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    std::fs::remove_file(&path).expect("removing an own file");
+    let mut file = memory::unnamed_file(directory);
     file.write_all(&vec![0x5a; pages * page_bytes()])
         .expect("writing an own file");
     memory::forget_cached(&file);

@@ -9,7 +9,7 @@
 //! on their way (copy on write turns file pages into anonymous ones), the peak is reached once.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::Write,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -172,14 +172,7 @@ fn main() {
 
 /// A file of the process's own whose pages are all in the page cache.
 fn cached_file(directory: &Path, pages: usize) -> File {
-    let path = directory.join(format!("pages.{}", std::process::id()));
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    std::fs::remove_file(&path).expect("removing an own file");
+    let mut file = memory::unnamed_file(directory);
     assert!(
         !memory::is_on_tmpfs(&file),
         "{}: tmpfs has no file pages",

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io,
     os::fd::{AsRawFd, FromRawFd},
+    path::Path,
     ptr::{self, NonNull},
     sync::{
         OnceLock,
@@ -300,6 +301,19 @@ pub fn memfd(pages: usize) -> File {
     };
     file.set_len((pages * page_bytes()) as u64)
         .expect("ftruncate of a memfd");
+    file
+}
+
+/// A file of the process's own in a folder, without a name: gone when it is closed.
+pub fn unnamed_file(directory: &Path) -> File {
+    let path = directory.join(format!("own.{}", std::process::id()));
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    std::fs::remove_file(&path).expect("removing an own file");
     file
 }
 

@@ -43,8 +43,6 @@ pub unsafe fn census(step: *const Step) -> i32 {
         }
         if let (Some(space), Some(target)) = (ledger::find(mm), ledger::target()) {
             ledger::publish(mm, space, target);
-            // SAFETY: the only writer while the tracer reads the iterator.
-            unsafe { (*found).refreshed += 1 };
         }
         return 0;
     }
@@ -62,10 +60,8 @@ pub unsafe fn census(step: *const Step) -> i32 {
         return 0;
     }
     join(thread, parent_process, parent, via::CENSUS, None);
-    // SAFETY: as above.
-    unsafe {
-        (*found).added += 1;
-    }
+    // SAFETY: the only writer while the tracer reads the iterator.
+    unsafe { (*found).added += 1 };
     if thread.mm().is_null() {
         // It left its space while it was being counted: its end may have come too early to be
         // seen. The kernel gives the address to nobody while this program runs.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::btf::{Btf, BtfError};
 
 /// BTF tracepoints that some plan uses.
-const TRACEPOINTS: [&str; 10] = [
+const TRACEPOINTS: [&str; 7] = [
     "rss_stat",
     "exit_mmap",
     "task_newtask",
@@ -22,13 +22,10 @@ const TRACEPOINTS: [&str; 10] = [
     "sched_process_exec",
     "sched_process_exit",
     "sched_process_free",
-    "mark_victim",
-    "task_prctl_unknown",
-    "mmap_lock_released",
 ];
 
 /// Functions that better hooks would need.
-const FUNCTIONS: [&str; 3] = ["handle_mm_fault", "security_task_prctl", "oom_kill_process"];
+const FUNCTIONS: [&str; 1] = ["handle_mm_fault"];
 
 macro_rules! offset_table {
     ($($symbol:ident = $structure:literal $field:literal;)+) => {

@@ -10,6 +10,7 @@ use std::fmt;
 
 use nix::sys::signal::Signal;
 
+pub(crate) use self::page::wrap;
 use self::page::{LABEL, Look, Page, visible};
 use crate::{
     event::{EndReason, TargetAsked},

@@ -159,7 +159,7 @@ pub(super) fn right(text: &str, columns: usize) -> String {
 }
 
 /// Lines of at most this many columns, broken between words where possible.
-fn wrap(text: &str, columns: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
     for word in visible(text).split(' ').filter(|word| !word.is_empty()) {
