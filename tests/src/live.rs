@@ -2,7 +2,11 @@
 //!
 //! Nothing of memtrace runs for this: what is read is what its hooks have published by themselves.
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+    time::Duration,
+};
 
 use tracer_common::{
     ledger::{Space, Task},
@@ -37,21 +41,29 @@ impl Ledgers {
         })
     }
 
-    /// Current level of every space alive, by the PID for which it was opened, bytes.
+    /// The ledger of every space alive.
+    fn spaces(&self) -> impl Iterator<Item = Space> {
+        let spaces = self.spaces.entries::<u64, Space>().into_iter();
+        spaces
+            .map(|(_, space)| space)
+            .filter(|space| space.closed_ns == 0)
+    }
+
+    /// PID of every process alive, by its number.
     ///
     /// The tests run in the initial PID namespace, so that the kernel side's PIDs are theirs.
+    fn pids(&self) -> BTreeMap<u32, u32> {
+        let tasks = self.tasks.entries::<u32, Task>().into_iter();
+        tasks.map(|(pid, task)| (task.process, pid)).collect()
+    }
+
+    /// Current level of every space alive, by the PID for which it was opened, bytes.
+    ///
+    /// Only for a target that stands still: the maps are read one after the other.
     pub fn levels(&self) -> BTreeMap<u32, u64> {
-        let pids: BTreeMap<u32, u32> = self
-            .tasks
-            .entries::<u32, Task>()
-            .iter()
-            .map(|(pid, task)| (task.process, *pid))
-            .collect();
+        let pids = self.pids();
         let mut levels = BTreeMap::new();
-        for (_, space) in self.spaces.entries::<u64, Space>() {
-            if space.closed_ns != 0 {
-                continue;
-            }
+        for space in self.spaces() {
             let pid = pids.get(&space.process).copied();
             let pid = pid.unwrap_or_else(|| panic!("a space of no process: {space:?}"));
             let pages = u64::try_from(space.level.rss()).expect("a level below zero");
@@ -66,8 +78,13 @@ impl Ledgers {
     pub fn once_following(memtrace: &mut Program, pids: &[u32]) -> Self {
         while !memtrace.has_ended() {
             if let Some(ledgers) = Self::of(memtrace.pid()) {
-                let levels = ledgers.levels();
-                if pids.iter().all(|pid| levels.contains_key(pid)) {
+                // The target runs: whoever was born or died between the readings is not looked at.
+                let known = ledgers.pids();
+                let followed: BTreeSet<u32> = ledgers
+                    .spaces()
+                    .filter_map(|space| known.get(&space.process).copied())
+                    .collect();
+                if pids.iter().all(|pid| followed.contains(pid)) {
                     return ledgers;
                 }
             }

@@ -155,8 +155,8 @@ pub enum Reading {
         peak_bytes: Option<u64>,
         /// Processes in it that are not of the target, at the start or at the end.
         strangers: u32,
-        /// The cgroup is older than the tracing (always, unless memtrace made it).
-        existed_before: bool,
+        /// What the file said when tracing began, bytes; `None` if it could not be read.
+        start_peak_bytes: Option<u64>,
     },
 }
 

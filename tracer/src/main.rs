@@ -56,7 +56,7 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Some(pid) if outcome.report.ended_by == Some(EndReason::Duration) => Some(status_of(pid)?),
         Some(_) => Some(Exit {
             code: None,
-            signal: Some(libc::SIGINT),
+            signal: outcome.interrupted_by,
         }),
         None => outcome.report.exit,
     };

@@ -75,6 +75,8 @@ pub struct Outcome {
     pub report: Report,
     /// The command if it still runs.
     pub unfinished: Option<Pid>,
+    /// The signal that ended the tracing, if one did.
+    pub interrupted_by: Option<i32>,
     /// Whether the capture that was asked for is whole.
     pub captured: anyhow::Result<()>,
 }
@@ -101,6 +103,13 @@ pub fn run(what: What, how: How, capture: Option<Destination>) -> Result<Outcome
     runtime.block_on(Session::start(what, how, capture)?.follow())
 }
 
+/// The target's cgroup as it was when tracing began.
+struct AtStart {
+    cgroup: MemoryCgroup,
+    peak_bytes: Option<u64>,
+    strangers: u32,
+}
+
 struct Session {
     live: Live,
     model: Model,
@@ -109,7 +118,7 @@ struct Session {
     page_bytes: u64,
     living: Living,
     command: Option<(Pid, OwnedFd)>,
-    cgroup: Option<(MemoryCgroup, u32)>,
+    cgroup: Option<AtStart>,
     signals: SignalFd,
 }
 
@@ -201,9 +210,10 @@ impl Session {
         };
         session.take(Event::Begun(Box::new(begun)));
         session.fetch();
-        session.cgroup = cgroup.map(|cgroup| {
-            let strangers = session.strangers(&cgroup);
-            (cgroup, strangers)
+        session.cgroup = cgroup.map(|cgroup| AtStart {
+            peak_bytes: cgroup.peak_bytes(),
+            strangers: session.strangers(&cgroup),
+            cgroup,
         });
         Ok(session)
     }
@@ -250,7 +260,7 @@ impl Session {
         let mut ticks = tokio::time::interval(FETCH_EVERY);
         let ended = self.command.as_ref().map(|(_, fd)| watch(fd)).transpose();
         let ended = ended.context("the command cannot be watched")?;
-        let mut interrupted = false;
+        let mut signal = None;
         let reason = loop {
             let left = self
                 .how
@@ -269,7 +279,7 @@ impl Session {
                 }
                 ready = signals.readable() => {
                     ready.context("signals cannot be waited for")?.clear_ready();
-                    if self.take_signals(&mut interrupted)? {
+                    if self.take_signals(&mut signal)? {
                         break EndReason::Interrupted;
                     }
                 }
@@ -290,26 +300,26 @@ impl Session {
                 break EndReason::TargetEnded;
             }
         };
-        self.finish(reason)
+        let by = signal.filter(|_| reason == EndReason::Interrupted);
+        self.finish(reason, by)
     }
 
     /// Passes signals on. True if this is to end now: for a command on the second signal, since
     /// the first one is its own to answer; otherwise on the first.
-    fn take_signals(&self, interrupted: &mut bool) -> anyhow::Result<bool> {
+    fn take_signals(&self, last: &mut Option<i32>) -> anyhow::Result<bool> {
         while let Some(signal) = self
             .signals
             .read_signal()
             .context("signals cannot be read")?
         {
-            let Some((pid, _)) = &self.command else {
+            let number = signal.ssi_signo as i32;
+            let is_second = last.replace(number).is_some();
+            let Some((pid, _)) = self.command.as_ref().filter(|_| !is_second) else {
                 return Ok(true);
             };
-            if std::mem::replace(interrupted, true) {
-                return Ok(true);
-            }
             // The terminal has sent its signals to the command already.
             if signal.ssi_code != libc::SI_KERNEL
-                && let Ok(signal) = Signal::try_from(signal.ssi_signo as i32)
+                && let Ok(signal) = Signal::try_from(number)
             {
                 let _ = kill(*pid, signal);
             }
@@ -317,7 +327,11 @@ impl Session {
         Ok(false)
     }
 
-    fn finish(mut self, reason: EndReason) -> Result<Outcome, Failure> {
+    fn finish(
+        mut self,
+        reason: EndReason,
+        interrupted_by: Option<i32>,
+    ) -> Result<Outcome, Failure> {
         let at_ns = host::monotonic_ns();
         let mut status = None;
         if reason == EndReason::TargetEnded
@@ -346,6 +360,7 @@ impl Session {
         Ok(Outcome {
             report,
             unfinished: self.command.map(|(pid, _)| pid),
+            interrupted_by,
             captured,
         })
     }
@@ -377,13 +392,18 @@ impl Session {
             };
             self.take(Event::SpaceClosed(Box::new(SpaceClosed { header, ledger })));
         }
-        if let Some((cgroup, strangers)) = self.cgroup.take() {
+        if let Some(AtStart {
+            cgroup,
+            peak_bytes: start_peak_bytes,
+            strangers,
+        }) = self.cgroup.take()
+        {
             let reading = Reading::Cgroup {
                 path: cgroup.directory.display().to_string(),
                 file: cgroup.peak_file.to_owned(),
                 peak_bytes: cgroup.peak_bytes(),
                 strangers: strangers.max(self.strangers(&cgroup)),
-                existed_before: true,
+                start_peak_bytes,
             };
             self.take(Event::Reading(reading));
         }

@@ -5,7 +5,7 @@
 use tracer_common::record::via;
 
 use crate::{
-    hooks::process::{FOLLOW, join},
+    hooks::process::{FOLLOW, join, leave},
     ledger,
     maps::{FOUND, SPACES, TASKS, WANTED},
     peek::Thread,
@@ -37,7 +37,17 @@ pub unsafe fn census(step: *const Step) -> i32 {
     let Some(found) = FOUND.get_ptr_mut(0) else {
         return 0;
     };
-    if let Some(_task) = TASKS.get_ptr(tgid) {
+    if TASKS.get_ptr(tgid).is_some() {
+        if thread.live_threads() == 0 {
+            if mm.is_null() {
+                // It exited while it was being counted, so that its own exit did not know it.
+                leave(thread);
+            } else {
+                // It is about to: to be looked at once more.
+                // SAFETY: the only writer while the tracer reads the iterator.
+                unsafe { (*found).added += 1 };
+            }
+        }
         if mm.is_null() {
             return 0;
         }
@@ -59,7 +69,7 @@ pub unsafe fn census(step: *const Step) -> i32 {
     if mm.is_null() {
         return 0;
     }
-    join(thread, parent_process, parent, via::CENSUS, None);
+    adopt(thread, parent_process, parent);
     // SAFETY: the only writer while the tracer reads the iterator.
     unsafe { (*found).added += 1 };
     if thread.mm().is_null() {
@@ -68,7 +78,13 @@ pub unsafe fn census(step: *const Step) -> i32 {
         if let Some(space) = SPACES.get_ptr_mut(mm.address()) {
             ledger::close(mm, space);
         }
-        let _ = TASKS.remove(tgid);
+        leave(thread);
     }
     0
+}
+
+/// [`join`] with a stack frame of its own: what follows it here needs the room.
+#[inline(never)]
+fn adopt(thread: Thread, parent_process: u32, parent: Thread) {
+    join(thread, parent_process, parent, via::CENSUS, None);
 }

@@ -115,16 +115,24 @@ pub fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     } else {
         thread.live_threads() == 0
     };
-    if !last {
-        return 0;
+    if last {
+        leave(thread);
     }
+    0
+}
+
+/// A process ends: it leaves the target, unless it has left it already.
+#[inline(never)]
+pub fn leave(thread: Thread) {
     let tgid = thread.tgid();
     let Some(task) = TASKS.get_ptr(tgid) else {
-        return 0;
+        return;
     };
     // SAFETY: a live map value until its removal here; its numbers are written once.
     let process = unsafe { (*task).process };
-    let _ = TASKS.remove(tgid);
+    if TASKS.remove(tgid).is_err() {
+        return;
+    }
     let _ = EXITED.insert(thread.group_leader().address(), process, 0);
     if let Some(target) = ledger::target() {
         // SAFETY: the target's ledger is a live map value.
@@ -157,7 +165,6 @@ pub fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
             });
         }
     });
-    0
 }
 
 /// `delayed_put_task_struct` (exit.c): the process is reaped; all its threads' faults have been

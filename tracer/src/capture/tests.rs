@@ -103,7 +103,7 @@ fn any_told() -> impl Strategy<Value = Event> {
                 path,
                 peak_bytes,
                 strangers: 1,
-                existed_before: true,
+                start_peak_bytes: Some(1 << 20),
             })
         }),
         any::<(u32, u64, u64, u64)>().prop_map(|(pid, max_rss_bytes, minor, major)| {

@@ -234,10 +234,16 @@ pub(super) fn of_target(scope: &Scope<'_>) -> Vec<Check> {
                 file,
                 peak_bytes,
                 strangers,
-                existed_before,
+                start_peak_bytes,
                 ..
             } => {
-                checks.push(cgroup(file, *peak_bytes, *strangers, *existed_before, peak));
+                checks.push(cgroup(
+                    file,
+                    *peak_bytes,
+                    *strangers,
+                    *start_peak_bytes,
+                    peak,
+                ));
             }
         }
     }
@@ -266,7 +272,13 @@ fn largest(scope: &Scope<'_>, said: i64, peak: i64) -> Judged {
     }
 }
 
-fn cgroup(file: &str, said: Option<u64>, strangers: u32, is_old: bool, peak: i64) -> Check {
+fn cgroup(
+    file: &str,
+    said: Option<u64>,
+    strangers: u32,
+    at_start: Option<u64>,
+    peak: i64,
+) -> Check {
     let file = file.to_owned();
     if strangers > 0 {
         let others = if strangers == 1 {
@@ -277,6 +289,7 @@ fn cgroup(file: &str, said: Option<u64>, strangers: u32, is_old: bool, peak: i64
         let why = format!("{strangers} other {others} in the same cgroup.");
         return unavailable(file, why);
     }
+    let is_old = said == at_start;
     let Some(said) = said.map(signed) else {
         return unavailable(file, "The cgroup's file could not be read.");
     };
@@ -287,8 +300,8 @@ fn cgroup(file: &str, said: Option<u64>, strangers: u32, is_old: bool, peak: i64
             "A cgroup counts a shared page once, and for whoever touched it first.",
         ),
         std::cmp::Ordering::Greater if is_old => Judged::new(
-            Verdict::CoversMore,
-            "A cgroup counts cache and kernel memory too, and the time before tracing.",
+            Verdict::BeforeAttach,
+            "The cgroup has not been higher since tracing began than it was before.",
         ),
         std::cmp::Ordering::Greater => Judged::new(
             Verdict::CoversMore,

@@ -59,7 +59,7 @@ pub(crate) fn exec_chain() -> Report {
         file: "memory.peak".into(),
         peak_bytes: Some(240 << 20),
         strangers: 0,
-        existed_before: false,
+        start_peak_bytes: Some(1 << 20),
     });
     run.report(0)
 }
@@ -141,7 +141,7 @@ pub(crate) fn doubtful() -> Report {
         file: "memory.peak".into(),
         peak_bytes: None,
         strangers: 12,
-        existed_before: true,
+        start_peak_bytes: None,
     });
     let mut ended = run.ended(EndReason::TargetEnded, Some(0));
     ended.target.guesses = 4;

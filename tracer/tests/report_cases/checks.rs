@@ -163,7 +163,7 @@ fn a_moving_process_proves_nothing() {
 
 #[test]
 fn a_cgroup_is_compared_only_if_it_is_the_targets_own() {
-    let cgroup = |peak_bytes, strangers, existed_before| {
+    let cgroup = |peak_bytes, strangers, start_peak_bytes| {
         let mut run = Run::command(&["one"]);
         run.exec(1, &["one"])
             .level(1, pages(1_000, 0, 0))
@@ -173,7 +173,7 @@ fn a_cgroup_is_compared_only_if_it_is_the_targets_own() {
             file: "memory.peak".into(),
             peak_bytes,
             strangers,
-            existed_before,
+            start_peak_bytes,
         });
         let report = run.report(0);
         let (verdict, why, _) = verdict(&report.checks, "memory.peak");
@@ -181,15 +181,17 @@ fn a_cgroup_is_compared_only_if_it_is_the_targets_own() {
     };
     let own = Some("/sys/fs/cgroup/x".to_owned());
     assert_eq!(
-        cgroup(Some(4_096_000), 0, false),
+        cgroup(Some(4_096_000), 0, None),
         (Verdict::Equal, "The same to the byte.".into(), own.clone())
     );
-    let (found, why, _) = cgroup(Some(5_000_000), 0, true);
+    let (found, why, _) = cgroup(Some(5_000_000), 0, Some(5_000_000));
+    assert_eq!(found, Verdict::BeforeAttach);
+    assert!(why.contains("before"), "{why}");
+    let (found, ..) = cgroup(Some(5_000_000), 0, Some(1_000_000));
     assert_eq!(found, Verdict::CoversMore);
-    assert!(why.contains("before tracing"), "{why}");
-    assert_eq!(cgroup(Some(4_000_000), 0, false).0, Verdict::CoversLess);
-    assert_eq!(cgroup(None, 0, false).0, Verdict::Unavailable);
-    let (found, why, path) = cgroup(Some(4_096_000), 2, false);
+    assert_eq!(cgroup(Some(4_000_000), 0, None).0, Verdict::CoversLess);
+    assert_eq!(cgroup(None, 0, None).0, Verdict::Unavailable);
+    let (found, why, path) = cgroup(Some(4_096_000), 2, None);
     assert_eq!((found, path), (Verdict::Unavailable, None));
     assert_eq!(why, "2 other processes are in the same cgroup.");
 }
