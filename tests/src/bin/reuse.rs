@@ -34,6 +34,7 @@ fn main() {
         board
             .long(number)
             .store(reader.own_rss(), Ordering::Release);
+        memory::fault_all_in();
         let map = Map::new(Kind::Private, PAGES[number]);
         map.write_all();
         board
