@@ -13,6 +13,7 @@ macro_rules! offsets {
         $with! {
             MM_HIWATER_RSS = "mm_struct" "hiwater_rss";
             MM_TOTAL_VM = "mm_struct" "total_vm";
+            MM_BRK = "mm_struct" "brk";
             MM_PGTABLES_BYTES = "mm_struct" "pgtables_bytes";
             MM_HUGETLB_USAGE = "mm_struct" "hugetlb_usage";
             MM_ARG_START = "mm_struct" "arg_start";
@@ -41,6 +42,11 @@ macro_rules! offsets {
             PID_NUMBERS = "pid" "numbers";
             UPID_NR = "upid" "nr";
             UPID_NS = "upid" "ns";
+            REGS_CALL = "pt_regs" "orig_ax";
+            REGS_SECOND = "pt_regs" "si";
+            REGS_THIRD = "pt_regs" "dx";
+            REGS_FOURTH = "pt_regs" "r10";
+            REGS_CS = "pt_regs" "cs";
             BPRM_MM = "linux_binprm" "mm";
             BPF_ARRAY_PPTRS = "bpf_array" "pptrs";
         }
@@ -77,6 +83,10 @@ pub mod global {
     pub const EXIT_HAS_GROUP_DEAD: &str = "EXIT_HAS_GROUP_DEAD";
     /// 1: there is no `sched_prepare_exec`, so that an exec's space joins when it is in place.
     pub const EXEC_OPENS_LATE: &str = "EXEC_OPENS_LATE";
+    /// Bytes of a page as a power of two.
+    pub const PAGE_SHIFT: &str = "PAGE_SHIFT";
+    /// 1: each program that a process enters is a phase.
+    pub const PROGRAMS_ARE_PHASES: &str = "PROGRAMS_ARE_PHASES";
     /// Least movement that the stream tells, pages; 0 = every change.
     pub const QUANTUM: &str = "QUANTUM";
     /// 1: the quantum grows with the peak (1/1024 of it) when that is more than `QUANTUM`.

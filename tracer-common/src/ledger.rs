@@ -1,6 +1,6 @@
 //! Values of the kernel maps: the exact totals and peaks. Amounts are in pages unless named.
 
-use crate::wire_safe;
+use crate::{record::call, wire_safe};
 
 /// Resident pages of one address space, or of several, by the kernel's classes.
 #[repr(C)]
@@ -55,6 +55,35 @@ pub struct Peak {
     pub split: Split,
 }
 
+/// Calls of one sort that changed the virtual size of a space.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// How many.
+    pub count: u64,
+    /// Pages that they asked for or gave back.
+    pub pages: u64,
+}
+
+/// The virtual size of a space, as the holders of its `mmap_lock` left it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vm {
+    /// By [`crate::record::call`].
+    pub calls: [Calls; call::COUNT],
+    /// `mmap` and `mremap` with `MAP_FIXED` that left the size as it was: refused, or laid over
+    /// what was there.
+    pub unsure: u64,
+    /// Highest `mm->total_vm`, pages.
+    pub peak: u64,
+    /// `mm->total_vm` when the lock was last taken for writing, pages.
+    pub before: u64,
+    /// `mm->brk` then.
+    pub before_brk: u64,
+    /// 1 while the lock is held for writing, as far as the events tell.
+    pub writing: u64,
+}
+
 /// The ledger of one address space (`mm_struct`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +96,8 @@ pub struct Space {
     pub level: Split,
     /// Level when the stream last told of this space.
     pub streamed: i64,
+    /// Highest level since a marker last asked, [`Split::rss`]; the level of then at least.
+    pub segment: i64,
     /// Peak since the space joined the target.
     pub peak: Peak,
     /// Page-table bytes at the peak (`mm->pgtables_bytes`).
@@ -79,8 +110,6 @@ pub struct Space {
     pub opened_ns: u64,
     /// `CLOCK_MONOTONIC` nanoseconds when the kernel tore it down; 0 while it lives.
     pub closed_ns: u64,
-    /// Peak of `mm->total_vm`, pages, as seen at this space's events.
-    pub peak_vm: u64,
     /// Number of this space, from 1, never used again.
     pub id: u32,
     /// Process that it was opened for.
@@ -99,6 +128,10 @@ pub struct Space {
     pub late_rss: i64,
     /// Number of such events.
     pub late: u64,
+    /// Highest level of such events since a marker last asked.
+    pub late_segment: i64,
+    /// Its virtual size.
+    pub vm: Vm,
 }
 
 impl Space {
@@ -143,6 +176,12 @@ pub struct Target {
     pub peak_spaces: u64,
     /// Level when the stream last told of the target.
     pub streamed: i64,
+    /// Highest level since a marker last asked.
+    pub segment: i64,
+    /// Highest level, since a marker last asked, of which the lock was not to be had in time.
+    pub late_segment: i64,
+    /// Markers answered so far: their order.
+    pub marks: u64,
     /// Highest level of which the lock was not to be had in time. It counts as much as
     /// `peak.rss`, but its split and time are not known.
     pub late_rss: i64,
@@ -163,8 +202,8 @@ pub struct Task {
     pub next_space: u32,
     /// 1 if `before_exec` holds a level.
     pub before_exec_known: u32,
-    /// Not used.
-    pub reserved: u32,
+    /// 1 once a marker was answered: its ends are marked too.
+    pub marked: u32,
     /// Level of the space that the coming exec leaves.
     pub before_exec: Split,
     /// `mm->hiwater_rss` of that space, pages.
@@ -203,20 +242,26 @@ pub struct Found {
 wire_safe! {
     Split { file: i64, anon: i64, shmem: i64, swap: i64 }
     Peak { rss: i64, at_ns: u64, split: Split }
+    Calls { count: u64, pages: u64 }
+    Vm {
+        calls: [Calls; call::COUNT], unsure: u64, peak: u64, before: u64, before_brk: u64,
+        writing: u64,
+    }
     Space {
-        lock: u64, level_rss: i64, level: Split, streamed: i64, peak: Peak,
+        lock: u64, level_rss: i64, level: Split, streamed: i64, segment: i64, peak: Peak,
         peak_pagetable_bytes: u64, peak_hugetlb: u64, start: Split, opened_ns: u64,
-        closed_ns: u64, peak_vm: u64, id: u32, process: u32, via: u32, reserved: u32,
-        unscanned: u64, unscanned_most: i64, late_rss: i64, late: u64,
+        closed_ns: u64, id: u32, process: u32, via: u32, reserved: u32, unscanned: u64,
+        unscanned_most: i64, late_rss: i64, late: u64, late_segment: i64, vm: Vm,
     }
     Target {
         spaces: u64, processes: u64, spaces_refused: u64, processes_refused: u64,
         guesses: u64, ledgers_lost: u64, last_space: u64, last_process: u64, lock: u64,
         level_rss: i64, level: Split, peak: Peak, peak_processes: u64, peak_spaces: u64,
-        streamed: i64, late_rss: i64, unscanned_most: i64, guess_rss: i64,
+        streamed: i64, segment: i64, late_segment: i64, marks: u64, late_rss: i64,
+        unscanned_most: i64, guess_rss: i64,
     }
     Task {
-        process: u32, next_space: u32, before_exec_known: u32, reserved: u32,
+        process: u32, next_space: u32, before_exec_known: u32, marked: u32,
         before_exec: Split, before_exec_hiwater: u64,
     }
     Stats { emitted: [u64; crate::record::kind::COUNT], lost: [u64; crate::record::kind::COUNT] }

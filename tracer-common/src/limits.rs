@@ -15,6 +15,8 @@ pub const MAX_CPUS: u32 = 1_024;
 pub const ARGV_BYTES: usize = 512;
 /// Bytes of a task's name, with its final zero (`TASK_COMM_LEN`).
 pub const COMM_BYTES: usize = 16;
+/// Bytes of a phase's name; what is longer is cut.
+pub const MARK_NAME_BYTES: usize = 64;
 /// Default bytes of the ring that carries levels. Their loss costs history, never a peak.
 pub const LEVEL_RING_BYTES: u32 = 4 << 20;
 /// Default bytes of the ring that carries forks, execs, exits and closed ledgers.

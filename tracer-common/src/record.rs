@@ -1,8 +1,8 @@
 //! Records: what the ring buffers carry. Every record starts with a [`Header`].
 
 use crate::{
-    ledger::{Space, Split},
-    limits::{ARGV_BYTES, COMM_BYTES},
+    ledger::{Calls, Space, Split},
+    limits::{ARGV_BYTES, COMM_BYTES, MARK_NAME_BYTES},
     wire_safe,
 };
 
@@ -22,8 +22,62 @@ pub mod kind {
     pub const PROCESS_FREED: u32 = 5;
     /// [`super::SpaceClosed`]
     pub const SPACE_CLOSED: u32 = 6;
-    /// Number of kinds.
+    /// [`super::VmChanged`]
+    pub const VM_CHANGED: u32 = 7;
+    /// [`super::Marked`]
+    pub const MARKED: u32 = 8;
+    /// Number of kinds, and of those to come: a power of two.
+    pub const COUNT: usize = 16;
+}
+
+/// Sorts of calls that change the virtual size of a space.
+pub mod call {
+    /// `mmap`.
+    pub const MMAP: u32 = 0;
+    /// `munmap`.
+    pub const MUNMAP: u32 = 1;
+    /// `mremap` to more, or moved.
+    pub const MREMAP: u32 = 2;
+    /// `mremap` to less.
+    pub const MREMAP_SHRUNK: u32 = 3;
+    /// `brk` to more.
+    pub const BRK: u32 = 4;
+    /// `brk` to less.
+    pub const BRK_SHRUNK: u32 = 5;
+    /// Growth of a stack at a fault.
+    pub const STACK: u32 = 6;
+    /// Anything else: what an exec maps, `shmat`, calls of another ABI. Pages either way.
+    pub const OTHER: u32 = 7;
+    /// Number of sorts.
     pub const COUNT: usize = 8;
+}
+
+/// What a marker says; the first five are those of the marker call.
+pub mod mark {
+    /// Begin of a phase.
+    pub const BEGIN: u32 = 1;
+    /// End of a phase.
+    pub const END: u32 = 2;
+    /// A moment.
+    pub const INSTANT: u32 = 3;
+    /// Begin of a phase of the whole target.
+    pub const BEGIN_TARGET: u32 = 4;
+    /// End of a phase of the whole target.
+    pub const END_TARGET: u32 = 5;
+    /// A thread of a marked process ended.
+    pub const THREAD_ENDS: u32 = 16;
+    /// A marked process ended.
+    pub const PROCESS_ENDS: u32 = 17;
+    /// A marked process is about to leave its space by exec.
+    pub const EXECS: u32 = 18;
+    /// A process entered a program, where each program is a phase.
+    pub const PROGRAM: u32 = 19;
+    /// A function that is a phase was entered.
+    pub const ENTERED: u32 = 20;
+    /// It returned.
+    pub const RETURNED: u32 = 21;
+    /// First argument of the marker call, `prctl`: "MTRC".
+    pub const CALL: u32 = 0x4D54_5243;
 }
 
 /// Why a space or a process belongs to the target.
@@ -204,6 +258,75 @@ pub struct SpaceClosed {
     pub ledger: Space,
 }
 
+/// A call changed the virtual size of a space.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VmChanged {
+    /// Kind [`kind::VM_CHANGED`].
+    pub header: Header,
+    /// Space.
+    pub space: u32,
+    /// [`call`].
+    pub call: u32,
+    /// Pages that it asked for or gave back.
+    pub pages: u64,
+    /// `mm->total_vm` when the call let go of the lock for writing, pages. What it unmaps may
+    /// still be in it.
+    pub total: u64,
+}
+
+/// A marker was answered: the segment of a space and of the target that ends here.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marked {
+    /// Kind [`kind::MARKED`].
+    pub header: Header,
+    /// Place in the order of all markers, from 1.
+    pub order: u64,
+    /// Process.
+    pub process: u32,
+    /// Its space; 0 if that has no ledger: then the fields of the space mean nothing.
+    pub space: u32,
+    /// Thread id in the tracer's namespace.
+    pub thread: u32,
+    /// [`mark`].
+    pub what: u32,
+    /// Track as the caller named it; 0 = the thread's own.
+    pub track: u64,
+    /// Stack pointer of a function that was entered or returned.
+    pub stack_pointer: u64,
+    /// Number of that function.
+    pub function: u32,
+    /// Bytes of `name`; [`Marked::UNREADABLE`] if it could not be read.
+    pub name_len: u32,
+    /// Name of the phase.
+    pub name: [u8; MARK_NAME_BYTES],
+    /// Level of the space.
+    pub level: Split,
+    /// Highest level of the space since the marker before, pages.
+    pub segment: i64,
+    /// Level of the target, pages.
+    pub target_rss: i64,
+    /// Highest level of the target since the marker before, pages.
+    pub target_segment: i64,
+    /// Faults of the thread so far.
+    pub minor_faults: u64,
+    /// See `minor_faults`.
+    pub major_faults: u64,
+    /// Calls of the space so far.
+    pub vm: [Calls; call::COUNT],
+    /// 1 if the level is a scan made under the locks; 0 if one was not to be had in time, so that
+    /// segments may lack what happened meanwhile.
+    pub is_exact: u32,
+    /// Not used.
+    pub reserved: u32,
+}
+
+impl Marked {
+    /// Length of a name that could not be read.
+    pub const UNREADABLE: u32 = u32::MAX;
+}
+
 wire_safe! {
     Header { kind: u32, cpu: u32, at_ns: u64 }
     Level { header: Header, space: u64, split: Split, target_rss: i64 }
@@ -230,4 +353,11 @@ wire_safe! {
         header: Header, process: u32, reserved: u32, minor_faults: u64, major_faults: u64,
     }
     SpaceClosed { header: Header, ledger: Space }
+    VmChanged { header: Header, space: u32, call: u32, pages: u64, total: u64 }
+    Marked {
+        header: Header, order: u64, process: u32, space: u32, thread: u32, what: u32, track: u64,
+        stack_pointer: u64, function: u32, name_len: u32, name: [u8; MARK_NAME_BYTES],
+        level: Split, segment: i64, target_rss: i64, target_segment: i64, minor_faults: u64,
+        major_faults: u64, vm: [Calls; call::COUNT], is_exact: u32, reserved: u32,
+    }
 }

@@ -1,5 +1,7 @@
 //! Writing records to the rings, and counting those that found no room.
 
+use core::intrinsics::{AtomicOrdering::SeqCst, atomic_xadd};
+
 use aya_ebpf::{
     bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
@@ -8,7 +10,7 @@ use aya_ebpf::{
 use tracer_common::{
     WireSafe,
     ledger::{Space, Split},
-    record::{Header, Level, kind},
+    record::{Header, Level, VmChanged, kind},
 };
 
 use crate::maps::{CLOSED, LEVELS, LIVES, STATS};
@@ -20,14 +22,15 @@ fn count(kind: u32, emitted: bool) {
         return;
     };
     let index = (kind as usize) & (kind::COUNT - 1);
-    // SAFETY: per-CPU memory, and programs on one CPU do not interrupt each other here; the
-    // index is masked to the array's length, a power of two.
+    // SAFETY: a live map value; the index is masked to the array's length, a power of two. Atomic,
+    // since a program in a task's own context (a uprobe) may be interrupted by another here.
     unsafe {
-        if emitted {
-            (*stats).emitted[index] += 1;
+        let counter = if emitted {
+            &raw mut (*stats).emitted[index]
         } else {
-            (*stats).lost[index] += 1;
-        }
+            &raw mut (*stats).lost[index]
+        };
+        atomic_xadd::<u64, u64, { SeqCst }>(counter, 1);
     }
 }
 
@@ -73,6 +76,21 @@ pub fn level(at_ns: u64, space: u32, split: Split, target_rss: i64) {
             space: u64::from(space),
             split,
             target_rss,
+        });
+        entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+    }
+}
+
+/// Tells a call that changed a virtual size. Wakes nobody, as a level.
+#[inline(always)]
+pub fn vm_changed(space: u32, call: u32, pages: u64, total: u64) {
+    if let Some(mut entry) = reserve::<VmChanged>(&LEVELS, kind::VM_CHANGED) {
+        entry.write(VmChanged {
+            header: header(kind::VM_CHANGED, now()),
+            space,
+            call,
+            pages,
+            total,
         });
         entry.submit(u64::from(BPF_RB_NO_WAKEUP));
     }

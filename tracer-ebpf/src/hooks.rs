@@ -4,6 +4,8 @@
 mod census;
 mod exec;
 mod floor;
+mod mark;
 mod probe;
 mod process;
 mod rss;
+mod vm;

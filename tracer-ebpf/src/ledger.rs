@@ -16,7 +16,7 @@ use aya_ebpf::{Global, helpers::bpf_loop};
 use tracer_common::{
     ledger::{Peak, Space, Split, Target},
     limits::PRESENCE_BUCKETS,
-    record::{SpaceClosed, SpaceOpened, kind},
+    record::{Marked, SpaceClosed, SpaceOpened, kind},
 };
 
 use crate::{
@@ -226,12 +226,12 @@ pub fn changed(mm: Mm, space: *mut Space, target: *mut Target) {
     unsafe {
         let alone = (*target).spaces == 1 && CENSUS.get(0).is_some_and(|running| *running == 0);
         if alone {
-            let peak = (*space).peak.rss;
-            let quantum = quantum(peak);
+            let segment = (*space).segment;
+            let quantum = quantum((*space).peak.rss);
             let plain = mm.plain_rss();
             let slack = PLAIN_SLACK.load() as i64;
             let streamed = (*space).streamed;
-            if plain + slack <= peak
+            if plain + slack <= segment
                 && plain - streamed < quantum - slack
                 && streamed - plain < quantum - slack
             {
@@ -239,9 +239,9 @@ pub fn changed(mm: Mm, space: *mut Space, target: *mut Target) {
             }
             // At its peak it most likely grows on: then what follows would have to be done twice.
             let mut split = nothing();
-            if (*space).level_rss < peak && mm.scan(&mut split) {
+            if (*space).level_rss < segment && mm.scan(&mut split) {
                 let rss = split.rss();
-                if rss <= peak && rss - streamed < quantum && streamed - rss < quantum {
+                if rss <= segment && rss - streamed < quantum && streamed - rss < quantum {
                     return;
                 }
             }
@@ -281,12 +281,18 @@ unsafe fn late(space: *mut Space, target: *mut Target, rss: i64) {
     // SAFETY: by the caller; everything written here is atomic.
     unsafe {
         bump(&raw mut (*space).late, 1);
+        if rss > (*space).segment {
+            raise(&raw mut (*space).late_segment, rss);
+        }
         if rss > (*space).peak.rss {
             raise(&raw mut (*space).late_rss, rss);
         }
         if (*target).spaces == 1 {
             if rss > (*target).peak.rss {
                 raise(&raw mut (*target).late_rss, rss);
+            }
+            if rss > (*target).segment {
+                raise(&raw mut (*target).late_segment, rss);
             }
         } else {
             bump(&raw mut (*target).guesses, 1);
@@ -334,6 +340,9 @@ unsafe fn settle(mm: Mm, space: *mut Space, target: *mut Target, split: &Split) 
     unsafe {
         let moved_rss = rss - (*space).level_rss;
         let record = rss > (*space).peak.rss;
+        if rss > (*space).segment {
+            (*space).segment = rss;
+        }
         // One clock for both peaks, and none where there is neither.
         let at_ns = if record || (*target).level_rss + moved_rss > (*target).peak.rss {
             emit::now()
@@ -348,10 +357,6 @@ unsafe fn settle(mm: Mm, space: *mut Space, target: *mut Target, split: &Split) 
             };
             (*space).peak_pagetable_bytes = mm.pagetable_bytes();
             (*space).peak_hugetlb = mm.hugetlb();
-        }
-        let vm = mm.total_vm();
-        if vm > (*space).peak_vm {
-            (*space).peak_vm = vm;
         }
         let moved = Split {
             file: split.file - (*space).level.file,
@@ -396,6 +401,13 @@ unsafe fn total(target: *mut Target, moved: &Split, at_ns: u64) -> i64 {
         add_some(&raw mut (*target).level.anon, moved.anon);
         add_some(&raw mut (*target).level.shmem, moved.shmem);
         add_some(&raw mut (*target).level.swap, moved.swap);
+        if level > (*target).segment {
+            if locked {
+                (*target).segment = level;
+            } else {
+                raise(&raw mut (*target).late_segment, level);
+            }
+        }
         if level > (*target).peak.rss {
             if locked {
                 (*target).peak = Peak {
@@ -413,6 +425,59 @@ unsafe fn total(target: *mut Target, moved: &Split, at_ns: u64) -> i64 {
             unlock(word);
         }
         level
+    }
+}
+
+/// Ends the segments of a space and of the target, and begins new ones at their levels. Both in
+/// one step, under the space's lock and the target's within it: the order of the cuts is one for
+/// all.
+#[inline(never)]
+pub fn cut(mm: Mm, space: *mut Space, target: *mut Target, into: *mut Marked) {
+    let mut split = nothing();
+    // SAFETY: live map values; `into` is the ring's reserved memory.
+    unsafe {
+        let word = &raw mut (*space).lock;
+        let locked = lock(word);
+        let scanned = mm.scan(&mut split);
+        if locked && scanned {
+            settle(mm, space, target, &split);
+        }
+        let level = (*space).level;
+        let late = atomic_xchg::<u64, { SeqCst }>((&raw mut (*space).late_segment).cast(), 0);
+        let highest = (*space).segment.max(late as i64);
+        (*space).segment = (*space).level_rss;
+        let in_order = cut_target(target, into);
+        (&raw mut (*into).level).write(level);
+        (&raw mut (*into).segment).write(highest);
+        (&raw mut (*into).is_exact).write(u32::from(locked && scanned && in_order));
+        if locked {
+            unlock(word);
+        }
+    }
+}
+
+/// The target's part of a cut. False if its lock was not to be had.
+///
+/// # Safety
+///
+/// A live map value; `into` is the ring's reserved memory.
+#[inline(never)]
+pub unsafe fn cut_target(target: *mut Target, into: *mut Marked) -> bool {
+    // SAFETY: by the caller.
+    unsafe {
+        let word = &raw mut (*target).lock;
+        let locked = lock(word);
+        let late = atomic_xchg::<u64, { SeqCst }>((&raw mut (*target).late_segment).cast(), 0);
+        let highest = (*target).segment.max(late as i64);
+        let level = (*target).level_rss;
+        (*target).segment = level;
+        (&raw mut (*into).order).write(bump(&raw mut (*target).marks, 1));
+        (&raw mut (*into).target_rss).write(level);
+        (&raw mut (*into).target_segment).write(highest);
+        if locked {
+            unlock(word);
+        }
+        locked
     }
 }
 
@@ -464,6 +529,8 @@ pub fn open(mm: Mm, process: u32, via: u32, beside: Option<Mm>) -> u32 {
             unscanned(space, target, mm.at_most());
         }
         (*space).start = (*space).level;
+        (*space).vm.peak = mm.total_vm();
+        (*space).vm.before = (*space).vm.peak;
         unlock(&raw mut (*space).lock);
         emit::life::<SpaceOpened>(kind::SPACE_OPENED, |record| {
             record.write(SpaceOpened {

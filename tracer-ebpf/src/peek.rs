@@ -7,7 +7,7 @@ use aya_ebpf::{
     Global,
     helpers::{
         bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_loop,
-        generated::{bpf_probe_read_kernel, bpf_probe_read_user},
+        generated::{bpf_probe_read_kernel, bpf_probe_read_user, bpf_task_pt_regs},
     },
 };
 use core::{mem::MaybeUninit, ptr::read_volatile};
@@ -213,6 +213,13 @@ impl Mm {
     pub fn total_vm(self) -> u64 {
         // SAFETY: as in `plain_rss`.
         unsafe { field(self.0, &MM_TOTAL_VM) }
+    }
+
+    /// `brk`, the end of the heap.
+    #[inline(always)]
+    pub fn brk(self) -> u64 {
+        // SAFETY: as in `plain_rss`.
+        unsafe { field(self.0, &MM_BRK) }
     }
 
     /// Bytes of page tables.
@@ -421,8 +428,14 @@ impl Thread {
     /// Process id as the tracer's PID namespace has it; 0 if it does not show there.
     #[inline(always)]
     pub fn visible_pid(self) -> u32 {
+        self.group_leader().visible_tid()
+    }
+
+    /// Thread id, likewise.
+    #[inline(always)]
+    pub fn visible_tid(self) -> u32 {
         let Some(found) = FOUND.get(0) else { return 0 };
-        let pid: *const u8 = peek(self.group_leader().0, &TASK_THREAD_PID);
+        let pid: *const u8 = peek(self.0, &TASK_THREAD_PID);
         let level: u32 = peek(pid, &PID_LEVEL);
         let upid = upid(pid, found.pid_level);
         let namespace: u64 = peek(upid, &UPID_NS);
@@ -490,8 +503,9 @@ impl Thread {
         )
     }
 
+    /// Its own minor and major faults.
     #[inline(always)]
-    fn faults(self) -> (u64, u64) {
+    pub fn faults(self) -> (u64, u64) {
         (peek(self.0, &TASK_MIN_FLT), peek(self.0, &TASK_MAJ_FLT))
     }
 
@@ -509,6 +523,13 @@ impl Thread {
         (peek(signal, &SIGNAL_MAXRSS), peek(signal, &SIGNAL_CMAXRSS))
     }
 
+    /// Registers with which user space entered the kernel (`task_pt_regs`).
+    #[inline(always)]
+    pub fn registers(self) -> Registers {
+        // SAFETY: the running thread's pointer, as the helper asks for.
+        Registers(unsafe { bpf_task_pt_regs(self.0 as *mut _) } as *const u8)
+    }
+
     /// Wait status of its process, as `wait_task_zombie` composes it.
     #[inline(always)]
     pub fn wait_status(self) -> u32 {
@@ -519,6 +540,40 @@ impl Thread {
         } else {
             peek(self.group_leader().0, &TASK_EXIT_CODE)
         }
+    }
+}
+
+/// Saved registers of a system call: `struct pt_regs *`.
+#[derive(Clone, Copy)]
+pub struct Registers(*const u8);
+
+impl Registers {
+    /// Number of the call; -1 if it is none (a fault).
+    #[inline(always)]
+    pub fn call(self) -> i64 {
+        peek(self.0, &REGS_CALL)
+    }
+
+    /// The calling code is 64-bit: numbers and registers are those of its ABI.
+    #[inline(always)]
+    pub fn is_64_bit(self) -> bool {
+        const USER_CS: u64 = 0x33;
+        peek::<u64>(self.0, &REGS_CS) & 0xffff == USER_CS
+    }
+
+    #[inline(always)]
+    pub fn second(self) -> u64 {
+        peek(self.0, &REGS_SECOND)
+    }
+
+    #[inline(always)]
+    pub fn third(self) -> u64 {
+        peek(self.0, &REGS_THIRD)
+    }
+
+    #[inline(always)]
+    pub fn fourth(self) -> u64 {
+        peek(self.0, &REGS_FOURTH)
     }
 }
 
@@ -533,6 +588,14 @@ fn upid(pid: *const u8, level: u64) -> *const u8 {
 pub fn bprm_mm(bprm: *const u8) -> Mm {
     // SAFETY: `bprm` is a program argument of type `struct linux_binprm *`.
     Mm(unsafe { field(bprm, &BPRM_MM) })
+}
+
+/// Copies `length` bytes of the running process's memory to `to`; false if they are not resident.
+#[inline(always)]
+pub fn read_user<const N: usize>(to: *mut [u8; N], length: u64, from: u64) -> bool {
+    let length = if length > N as u64 { N as u64 } else { length };
+    // SAFETY: `length` is at most N; the helper clears the destination when it fails.
+    unsafe { bpf_probe_read_user(to.cast(), length as u32, from as *const _) == 0 }
 }
 
 /// Thread group id of the running process in the initial PID namespace.

@@ -119,6 +119,7 @@ fn hooks(text: &mut String, facts: &Facts, may_load: bool, problems: &mut Vec<St
         holds_command: false,
         follow: true,
         quantum_bytes: None,
+        programs_are_phases: false,
         page_bytes: host::page_bytes(),
     };
     let plan = match Plan::make(&asked, facts) {

@@ -63,6 +63,9 @@ pub struct Arguments {
     /// 1/1024 of the peak]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub quantum: Option<u64>,
+    /// Make each program that the target executes a phase
+    #[arg(long)]
+    pub phase_exec: bool,
     /// Run the command as this user [default: whoever called sudo]
     #[arg(long, value_name = "USER", conflicts_with = "pid")]
     pub user: Option<String>,

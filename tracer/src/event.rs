@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use tracer_common::{
     ledger::{Space, Target},
     record::{
-        Execed, Level, ProcessExited, ProcessFreed, ProcessStarted, SpaceClosed, SpaceOpened,
+        Execed, Level, Marked, ProcessExited, ProcessFreed, ProcessStarted, SpaceClosed,
+        SpaceOpened, VmChanged,
     },
 };
 
@@ -31,6 +32,10 @@ pub enum Event {
     ProcessFreed(Box<ProcessFreed>),
     /// See [`SpaceClosed`]; also made of ledgers collected from the kernel's map.
     SpaceClosed(Box<SpaceClosed>),
+    /// See [`VmChanged`].
+    VmChanged(VmChanged),
+    /// See [`Marked`].
+    Marked(Box<Marked>),
     /// At the end: the ledger of a space that still lives, freshly brought up to date.
     SpaceAlive(Box<Space>),
     /// What another instrument says.

@@ -48,6 +48,7 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
         follow: !arguments.no_follow,
         duration: arguments.duration,
         quantum_bytes: arguments.quantum,
+        programs_are_phases: arguments.phase_exec,
     };
     let outcome = session::run(what(arguments)?, how, capture)?;
     let told = tell(arguments, &outcome.report, &copies);

@@ -8,9 +8,12 @@ pub mod distribution;
 pub mod folded;
 pub mod held;
 pub mod history;
+pub mod phase;
+pub mod phases;
 pub mod process;
 pub mod row;
 pub mod timeline;
+pub mod vm;
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
@@ -22,8 +25,10 @@ use tracer_common::{
 use self::{
     folded::{Fold, MAX_KEPT},
     history::History,
+    phases::Phases,
     process::{Exec, Process, number},
     row::Row,
+    vm::Sizes,
 };
 use crate::event::{Begun, Ended, Event, Reading};
 
@@ -39,6 +44,8 @@ pub struct Model {
     fold_at: usize,
     readings: Vec<Reading>,
     history: History,
+    phases: Phases,
+    sizes: Sizes,
     latest_ns: u64,
 }
 
@@ -65,6 +72,8 @@ impl Model {
             fold_at: max_kept,
             readings: Vec::new(),
             history: History::default(),
+            phases: Phases::default(),
+            sizes: Sizes::default(),
             latest_ns: 0,
         }
     }
@@ -75,6 +84,7 @@ impl Model {
             Event::Begun(begun) => self.begun = Some(*begun),
             Event::Level(level) => {
                 self.saw(level.header.at_ns);
+                self.phases.level(&level);
                 self.history.add(level);
             }
             Event::ProcessStarted(record) => self.started(&record),
@@ -82,6 +92,7 @@ impl Model {
             Event::Execed(record) => self.execed(&record),
             Event::ProcessExited(record) => {
                 self.saw(record.header.at_ns);
+                self.phases.exited(record.process, record.header.at_ns);
                 self.process(record.process).exited = Some(*record);
             }
             Event::ProcessFreed(record) => {
@@ -97,11 +108,22 @@ impl Model {
                 self.history.close(id, closed_ns);
                 self.ledger(&record.ledger);
             }
+            Event::VmChanged(record) => {
+                self.saw(record.header.at_ns);
+                self.sizes.add(&record);
+            }
+            Event::Marked(record) => {
+                self.saw(record.header.at_ns);
+                let process = self.processes.get(&record.process);
+                let pid = process.and_then(Process::pid);
+                self.phases.add(*record, pid);
+            }
             Event::SpaceAlive(ledger) => self.ledger(&ledger),
             Event::Reading(reading) => self.readings.push(reading),
             Event::Ended(ended) => {
                 self.saw(ended.at_ns);
                 self.history.end(ended.at_ns);
+                self.phases.end(ended.at_ns, Some(&ended.target));
                 self.ended = Some(*ended);
             }
         }
@@ -145,6 +167,7 @@ impl Model {
 
     /// A ledger, final or as it was at the end; a final one is never replaced by the other.
     fn ledger(&mut self, ledger: &Space) {
+        self.phases.ledger(ledger);
         let own = self.process(ledger.process).own_space(ledger.id);
         if !own.is_closed() {
             own.ledger = Some(*ledger);
@@ -179,6 +202,21 @@ impl Model {
         let mut broken_off = self.history.clone();
         broken_off.end(self.latest_ns);
         Cow::Owned(broken_off)
+    }
+
+    /// The phases, up to the end of the events.
+    pub fn phases(&self) -> Cow<'_, Phases> {
+        if self.ended.is_some() {
+            return Cow::Borrowed(&self.phases);
+        }
+        let mut broken_off = self.phases.clone();
+        broken_off.end(self.latest_ns, None);
+        Cow::Owned(broken_off)
+    }
+
+    /// Sizes of the calls that changed a virtual size.
+    pub fn sizes(&self) -> &Sizes {
+        &self.sizes
     }
 
     /// Processes kept one by one, in no order.

@@ -67,6 +67,8 @@ pub struct How {
     pub duration: Option<Duration>,
     /// Least movement that the stream tells, bytes.
     pub quantum_bytes: Option<u64>,
+    /// Each program that a process enters is a phase.
+    pub programs_are_phases: bool,
 }
 
 /// What came out.
@@ -132,6 +134,7 @@ impl Session {
             holds_command: matches!(what, What::Command { .. }),
             follow: how.follow,
             quantum_bytes: how.quantum_bytes,
+            programs_are_phases: how.programs_are_phases,
             page_bytes,
         };
         let plan = Plan::make(&asked, &facts).context("memtrace check tells more")?;

@@ -3,12 +3,12 @@
 use aya_ebpf::{Global, macros::btf_tracepoint, programs::BtfTracePointContext};
 use tracer_common::{
     ledger::Task,
-    record::{Execed, kind, via},
+    record::{self, Execed, kind, via},
 };
 
 use crate::{
     emit,
-    hooks::process::join,
+    hooks::{mark, process::join},
     ledger,
     maps::{FOUND, TASKS},
     peek::{Thread, bprm_mm, current_tgid, nothing},
@@ -54,6 +54,7 @@ pub fn sched_prepare_exec(ctx: BtfTracePointContext) -> i32 {
     let Some(task) = known_or_holder(thread) else {
         return 0;
     };
+    mark::end(thread, old, task, record::mark::EXECS);
     let mut left = nothing();
     let known = ledger::find(old).is_some() && old.scan(&mut left);
     // SAFETY: a live map value of the running process, which does nothing else now.
@@ -105,5 +106,6 @@ pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     });
     task.next_space = 0;
     task.before_exec_known = 0;
+    mark::program(thread, mm, task);
     0
 }

@@ -1,10 +1,10 @@
 //! Births and deaths of processes.
 
 use aya_ebpf::{Global, macros::btf_tracepoint, programs::BtfTracePointContext};
-use tracer_common::record::{ProcessExited, ProcessFreed, ProcessStarted, kind, via};
+use tracer_common::record::{ProcessExited, ProcessFreed, ProcessStarted, kind, mark, via};
 
 use crate::{
-    emit, ledger,
+    emit, hooks, ledger,
     maps::{EMPTY_TASK, EXITED, TASKS},
     peek::{Mm, Thread, current_tgid, nothing},
 };
@@ -115,6 +115,14 @@ pub fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     } else {
         thread.live_threads() == 0
     };
+    if let Some(task) = TASKS.get_ptr_mut(thread.tgid()) {
+        let what = if last {
+            mark::PROCESS_ENDS
+        } else {
+            mark::THREAD_ENDS
+        };
+        hooks::mark::end(thread, thread.mm(), task, what);
+    }
     if last {
         leave(thread);
     }

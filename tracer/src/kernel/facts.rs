@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::btf::{Btf, BtfError};
 
 /// BTF tracepoints that some plan uses.
-const TRACEPOINTS: [&str; 7] = [
+const TRACEPOINTS: [&str; 10] = [
     "rss_stat",
     "exit_mmap",
     "task_newtask",
@@ -22,6 +22,9 @@ const TRACEPOINTS: [&str; 7] = [
     "sched_process_exec",
     "sched_process_exit",
     "sched_process_free",
+    "mmap_lock_acquire_returned",
+    "mmap_lock_released",
+    "task_prctl_unknown",
 ];
 
 /// Functions that better hooks would need.

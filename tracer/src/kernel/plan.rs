@@ -20,6 +20,8 @@ pub struct Asked {
     pub follow: bool,
     /// Least movement of a level that the stream tells; `None` = chosen by the peak.
     pub quantum_bytes: Option<u64>,
+    /// Each program that a process enters is a phase.
+    pub programs_are_phases: bool,
     /// Bytes of a page.
     pub page_bytes: u64,
 }
@@ -92,10 +94,19 @@ pub enum Refusal {
 }
 
 /// Fields that some kernels lack and that are read only where they exist.
-const OPTIONAL_OFFSETS: [&str; 1] = ["MM_HUGETLB_USAGE"];
+const OPTIONAL_OFFSETS: [&str; 6] = [
+    "MM_HUGETLB_USAGE",
+    "REGS_CALL",
+    "REGS_SECOND",
+    "REGS_THIRD",
+    "REGS_FOURTH",
+    "REGS_CS",
+];
 
 struct Row {
     program: Program,
+    /// It can do its work with what this kernel has, apart from the tracepoint itself.
+    serves: fn(&Facts) -> bool,
     /// What is lost without it; `None` if nothing works without it.
     without: Option<(&'static str, &'static str)>,
 }
@@ -111,13 +122,38 @@ const fn row(
             tracepoint: name,
             subject,
         },
+        serves: |_| true,
         without,
     }
 }
 
+/// The tracepoints of `mmap_lock` tell no path of a cgroup (they did before 6.13, at a cost to
+/// every process), and the registers of a call are where the kernel side looks for them.
+fn tells_vm(facts: &Facts) -> bool {
+    let arguments = |name: &str| facts.tracepoints.get(name).copied();
+    let plain = arguments("mmap_lock_acquire_returned") == Some(3)
+        && arguments("mmap_lock_released") == Some(2);
+    let registers = SYMBOLS.iter().filter(|symbol| symbol.starts_with("REGS_"));
+    plain
+        && registers
+            .into_iter()
+            .all(|symbol| facts.offsets.contains_key(*symbol))
+}
+
+const NO_VM: Option<(&str, &str)> = Some((
+    "no-virtual-memory",
+    "calls of mmap, munmap, mremap and brk are not counted: this kernel does not tell who changed \
+     the size of an address space",
+));
+
+/// Subject of the hooks that see calls of virtual memory.
+pub const VIRTUAL_MEMORY: &str = "virtual memory";
+/// Subject of the hook that answers the marker call.
+pub const MARKERS: &str = "phase markers";
+
 /// Which program serves which subject. Everything that changes resident memory comes last, so
 /// that births and deaths are seen from the first change on.
-const TABLE: [Row; 7] = [
+const TABLE: [Row; 10] = [
     row("task_newtask", "forks", None),
     row(
         "sched_prepare_exec",
@@ -139,6 +175,22 @@ const TABLE: [Row; 7] = [
              counted",
         )),
     ),
+    row(
+        "task_prctl_unknown",
+        MARKERS,
+        Some((
+            "no-markers",
+            "this kernel does not show the marker call: phases that the program marks are not seen",
+        )),
+    ),
+    Row {
+        serves: tells_vm,
+        ..row("mmap_lock_acquire_returned", VIRTUAL_MEMORY, NO_VM)
+    },
+    Row {
+        serves: tells_vm,
+        ..row("mmap_lock_released", VIRTUAL_MEMORY, NO_VM)
+    },
     row("exit_mmap", "end of an address space", None),
     row("rss_stat", "resident memory", None),
 ];
@@ -180,10 +232,18 @@ impl Plan {
         }
         let mut programs = Vec::new();
         let mut doubts = Vec::new();
-        for Row { program, without } in &TABLE {
-            if facts.tracepoints.contains_key(program.tracepoint) {
+        for Row {
+            program,
+            serves,
+            without,
+        } in &TABLE
+        {
+            if facts.tracepoints.contains_key(program.tracepoint) && serves(facts) {
                 programs.push(*program);
             } else if let Some((id, text)) = without {
+                if doubts.iter().any(|doubt: &Doubt| doubt.id == *id) {
+                    continue;
+                }
                 doubts.push(Doubt {
                     id: (*id).to_owned(),
                     text: (*text).to_owned(),
@@ -278,6 +338,14 @@ fn globals(asked: &Asked, facts: &Facts) -> Result<Vec<(&'static str, u64)>, Ref
         (
             global::EXEC_OPENS_LATE,
             u64::from(!facts.tracepoints.contains_key("sched_prepare_exec")),
+        ),
+        (
+            global::PAGE_SHIFT,
+            u64::from(asked.page_bytes.trailing_zeros()),
+        ),
+        (
+            global::PROGRAMS_ARE_PHASES,
+            u64::from(asked.programs_are_phases),
         ),
         (global::QUANTUM, quantum),
         (

@@ -1,11 +1,11 @@
-//! Reading the rings: records come out decoded and counted.
+//! Reading the rings: records come out decoded, counted and by time.
 
-use std::os::fd::AsFd;
+use std::{collections::VecDeque, os::fd::AsFd};
 
 use aya::maps::{MapData, RingBuf};
-use tracer_common::record::kind;
+use tracer_common::record::{Header, kind};
 
-use crate::{decode::decode, event::Event};
+use crate::{decode, event::Event};
 
 /// How many records were read, and what could not be.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,6 +14,24 @@ pub struct ReadCounts {
     pub read: [u64; kind::COUNT],
     /// Records that are no record we know: a defect.
     pub undecoded: u64,
+}
+
+impl ReadCounts {
+    /// The next record of a ring and its time.
+    fn next(&mut self, ring: &mut RingBuf<MapData>) -> Option<(u64, Event)> {
+        loop {
+            let item = ring.next()?;
+            let header: Option<Header> = decode::value(&item);
+            let (Some(header), Some(event)) = (header, decode::decode(&item)) else {
+                self.undecoded += 1;
+                continue;
+            };
+            if let Some(read) = self.read.get_mut(header.kind as usize) {
+                *read += 1;
+            }
+            return Some((header.at_ns, event));
+        }
+    }
 }
 
 /// The two rings.
@@ -38,25 +56,24 @@ impl Rings {
         &self.lives
     }
 
-    /// Hands over all that is there: the rare records first, since levels refer to them.
+    /// Hands over all that is there, the two rings merged by time: what is older than a rare
+    /// record that has been read is in the other ring already.
     pub fn drain(&mut self, mut take: impl FnMut(Event)) {
         let Self {
             levels,
             lives,
             counts,
         } = self;
-        for ring in [lives, levels] {
-            while let Some(item) = ring.next() {
-                let Some(event) = decode(&item) else {
-                    counts.undecoded += 1;
-                    continue;
-                };
-                let kind = u32::from_ne_bytes([item[0], item[1], item[2], item[3]]);
-                if let Some(read) = counts.read.get_mut(kind as usize) {
-                    *read += 1;
-                }
+        let mut rare = VecDeque::new();
+        while let Some(next) = counts.next(lives) {
+            rare.push_back(next);
+        }
+        while let Some((at_ns, level)) = counts.next(levels) {
+            while let Some((_, event)) = rare.pop_front_if(|(rare_ns, _)| *rare_ns <= at_ns) {
                 take(event);
             }
+            take(level);
         }
+        rare.into_iter().for_each(|(_, event)| take(event));
     }
 }

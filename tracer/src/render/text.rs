@@ -3,6 +3,7 @@
 mod certainty;
 mod history;
 mod page;
+mod phases;
 mod processes;
 mod readings;
 
@@ -26,6 +27,7 @@ pub fn write(report: &Report, colour: bool, out: &mut impl fmt::Write) -> fmt::R
     page.gap()?;
     target(page, report)?;
     page.gap()?;
+    phases::write(page, report)?;
     processes::write(page, report)?;
     readings::write(page, report)?;
     page.gap()?;

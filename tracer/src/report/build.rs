@@ -3,12 +3,13 @@
 use tracer_common::ledger::Peak;
 
 use super::{
-    certainty, checks, history,
+    certainty, checks, history, phases,
     schema::{
         Exit, Faults, FoldedRows, Host, Overhead, ProcessRow, Report, RowPeak, SCHEMA, TargetPeak,
         TargetSection, Tool,
     },
     scope::Scope,
+    vm,
 };
 use crate::{
     event::Reading,
@@ -50,6 +51,8 @@ impl Report {
                 .map(|row| process_row(&scope, row))
                 .collect(),
             folded: folded(&scope),
+            phases: phases::entries(&scope),
+            phase_summary: phases::summary(&scope),
             timeline: history::of_target(&scope),
             timeline_by_class: history::of_classes(&scope),
             histograms: history::histograms(&scope),
@@ -130,7 +133,7 @@ fn peak(scope: &Scope<'_>) -> Option<TargetPeak> {
         hugetlb_bytes: alone.map(|ledger| scope.bytes_unsigned(ledger.peak_hugetlb)),
         processes: peak.map(|_| target.peak_processes),
         spaces: peak.map(|_| target.peak_spaces),
-        phase: None,
+        phase: peak.and_then(|peak| phases::open_at(scope, peak.at_ns)),
     })
 }
 
@@ -159,7 +162,11 @@ fn process_row(scope: &Scope<'_>, row: &Row<'_>) -> ProcessRow {
         peak: row_peak(scope, row),
         peak_vm_bytes: row
             .ledger()
-            .map(|ledger| scope.bytes_unsigned(ledger.peak_vm)),
+            .filter(|_| vm::is_seen(scope))
+            .map(|ledger| scope.bytes_unsigned(ledger.vm.peak)),
+        vm: row
+            .ledger()
+            .and_then(|ledger| vm::of(scope, &ledger.vm.calls, Some(ledger.vm.unsure))),
         faults: row.faults().map(|((minor, major), is_final)| Faults {
             minor,
             major,

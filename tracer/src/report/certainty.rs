@@ -5,12 +5,14 @@
 
 mod defects;
 mod losses;
+mod phases;
 
 use tracer_common::record::{kind, via};
 
 use super::{
-    schema::{Certainty, StreamCheck},
+    schema::{Absent, Certainty, StreamCheck},
     scope::Scope,
+    vm,
 };
 use crate::{
     event::{Doubt, EndReason, Ended, TargetAsked},
@@ -93,6 +95,7 @@ pub(super) fn of(scope: &Scope<'_>) -> Certainty {
     before_attach(&mut doubts, scope);
     unsplit(&mut doubts, scope);
     folded(&mut doubts, scope);
+    phases::find(&mut doubts, scope);
     let given = scope
         .begun
         .doubts
@@ -122,7 +125,26 @@ pub(super) fn of(scope: &Scope<'_>) -> Certainty {
         stream,
         hooks: scope.begun.hooks.clone(),
         doubts: doubts.0.into_iter().map(|(_, doubt)| doubt).collect(),
+        absent: absent(scope),
     }
+}
+
+fn absent(scope: &Scope<'_>) -> Vec<Absent> {
+    let mut absent = vec![Absent {
+        key: "histograms.fault_ns",
+        why: "It takes a hook at the end of the kernel's fault handler (fexit of handle_mm_fault), \
+              which this version of memtrace does not use.",
+    }];
+    if !vm::is_seen(scope) {
+        let why = "This kernel does not tell who changed the size of an address space.";
+        let keys = [
+            "processes.vm",
+            "processes.peak_vm_bytes",
+            "histograms.mmap_bytes",
+        ];
+        absent.extend(keys.map(|key| Absent { key, why }));
+    }
+    absent
 }
 
 /// The stream's highest level held against the ledger's.

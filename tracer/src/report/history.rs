@@ -8,6 +8,7 @@ use super::{
 };
 use crate::model::{
     distribution::{DIGITS, Distribution},
+    held::Held,
     row::Row,
     timeline::Point,
 };
@@ -145,6 +146,7 @@ pub(super) fn histograms(scope: &Scope<'_>) -> Histograms {
         .model
         .processes()
         .for_each(|process| lives.add(process));
+    let sizes = scope.model.sizes();
     let bytes = |pages: u64| scope.bytes_unsigned(pages);
     Histograms {
         rss_time_at_level: histogram(scope.history.held(), "bytes", "ns", bytes).map(|histogram| {
@@ -153,6 +155,10 @@ pub(super) fn histograms(scope: &Scope<'_>) -> Histograms {
                 ..histogram
             }
         }),
+        mmap_bytes: histogram(&sizes.mmap, "bytes", "calls", bytes),
+        munmap_bytes: histogram(&sizes.munmap, "bytes", "calls", bytes),
+        brk_bytes: histogram(&sizes.brk, "bytes", "calls", bytes),
+        fault_ns: None,
         process_lifetime: histogram(&lives.lifetime_ns, "ns", "processes", |ns| ns),
         process_peak: histogram(&lives.peak_pages, "bytes", "spaces", bytes),
     }
@@ -180,5 +186,29 @@ fn histogram(
             .buckets()
             .map(|(upper, weight)| (scale(upper), weight))
             .collect(),
+    })
+}
+
+/// A histogram of few values, each told at most by [`Held::error`] too high.
+pub(super) fn sparse(
+    of: &Held,
+    unit: &'static str,
+    weight: &'static str,
+    scale: impl Fn(i64) -> u64,
+) -> Option<Histogram> {
+    let buckets: Vec<_> = of.entries().map(|(upper, n)| (scale(upper), n)).collect();
+    let percentile = |hundredths| of.percentile(hundredths).map(&scale);
+    Some(Histogram {
+        unit,
+        weight,
+        significant_digits: DIGITS,
+        bound_bytes: None,
+        count: of.total_ns(),
+        min: buckets.first()?.0,
+        p50: percentile(50)?,
+        p90: percentile(90)?,
+        p99: percentile(99)?,
+        max: buckets.last()?.0,
+        buckets,
     })
 }

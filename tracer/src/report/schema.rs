@@ -1,12 +1,18 @@
 //! The report's shape: `memtrace.report/1`. Keys may be added; none changes its meaning.
 
 mod history;
+mod phases;
+mod vm;
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
-pub use self::history::{ClassPoint, ClassTimeline, Histogram, Histograms, TimeAtLevel, Timeline};
+pub use self::{
+    history::{ClassPoint, ClassTimeline, Histogram, Histograms, TimeAtLevel, Timeline},
+    phases::{PhaseEnd, PhaseFaults, PhaseHistograms, PhaseRow, PhaseScope, PhaseSummary},
+    vm::{Vm, VmBothWays, VmCalls},
+};
 
 use crate::event::{Doubt, EndReason, Hook, TargetAsked};
 
@@ -41,6 +47,10 @@ pub struct Report {
     /// Rows that are not kept one by one, summed up by name: the lower peaks of a run with very
     /// many processes.
     pub folded: Vec<FoldedRows>,
+    /// Entries of phases, by begin; at most [`crate::model::phases::MAX_KEPT`].
+    pub phases: Vec<PhaseRow>,
+    /// All entries by name, in the order of their first begin.
+    pub phase_summary: Vec<PhaseSummary>,
     /// The target's level over time, from the stream.
     pub timeline: Timeline,
     /// The same by class: the sum of what the stream last told of each space, so that it may
@@ -128,6 +138,17 @@ pub struct Certainty {
     pub hooks: Vec<Hook>,
     /// Stated weaknesses.
     pub doubts: Vec<Doubt>,
+    /// Figures that no run on this kernel has, and why.
+    pub absent: Vec<Absent>,
+}
+
+/// A figure that is `None` for want of a hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Absent {
+    /// Its key in the report.
+    pub key: &'static str,
+    /// Why it cannot be had.
+    pub why: &'static str,
 }
 
 /// The stream against the ledger: memtrace's check on itself.
@@ -166,7 +187,7 @@ pub struct TargetPeak {
     pub processes: Option<u64>,
     /// Spaces alive then.
     pub spaces: Option<u64>,
-    /// Phase; always `None` so far.
+    /// Innermost phase that was open then; `None` if none was, or the time is not known.
     pub phase: Option<String>,
 }
 
@@ -201,8 +222,10 @@ pub struct ProcessRow {
     pub end_rss_bytes: Option<i64>,
     /// Peak of the space; `None` if it had none of its own or its ledger was lost.
     pub peak: Option<RowPeak>,
-    /// Peak of the virtual size at the events seen; `None` if unknown.
+    /// Peak of the virtual size; `None` if unknown.
     pub peak_vm_bytes: Option<u64>,
+    /// Calls that changed the virtual size; `None` if they are not seen here.
+    pub vm: Option<Vm>,
     /// Faults of all its threads; `None` if unknown. What a `vfork` child did before its exec
     /// counts to its first row, so that the rows of a process sum to the kernel's figure for it.
     pub faults: Option<Faults>,

@@ -9,6 +9,7 @@ use crate::{
     model::{
         Model,
         history::History,
+        phases::Phases,
         row::{Highest, Row},
     },
 };
@@ -29,6 +30,8 @@ pub(super) struct Scope<'a> {
     pub(super) ended: Option<&'a Ended>,
     /// What the stream told.
     pub(super) history: Cow<'a, History>,
+    /// The phases.
+    pub(super) phases: Cow<'a, Phases>,
     /// Rows kept, by start.
     pub(super) rows: Vec<Row<'a>>,
     /// What `wait4` said of the command.
@@ -63,6 +66,7 @@ impl<'a> Scope<'a> {
             begun: model.begun()?,
             ended: model.ended(),
             history: model.history(),
+            phases: model.phases(),
             rows: model.rows(),
             waited: model.readings().iter().find_map(waited),
             living: model.readings().iter().filter_map(by_pid).collect(),

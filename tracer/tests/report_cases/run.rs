@@ -156,7 +156,7 @@ impl Run {
         let (old, now) = (space.level, self.now);
         space.level = level;
         space.level_rss = level.rss();
-        space.peak_vm = space.peak_vm.max(level.rss().unsigned_abs() * 3);
+        space.vm.peak = space.vm.peak.max(level.rss().unsigned_abs() * 3);
         if level.rss() > space.peak.rss {
             space.peak = Peak {
                 rss: level.rss(),

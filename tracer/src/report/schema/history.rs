@@ -92,6 +92,15 @@ pub struct TimeAtLevel {
 pub struct Histograms {
     /// How long the target was at each level; time with nothing resident does not count.
     pub rss_time_at_level: Option<Histogram>,
+    /// Sizes of `mmap` calls.
+    pub mmap_bytes: Option<Histogram>,
+    /// Sizes of `munmap` calls.
+    pub munmap_bytes: Option<Histogram>,
+    /// By how much `brk` moved, either way.
+    pub brk_bytes: Option<Histogram>,
+    /// How long page faults took; always `None`: that needs a hook at the end of the kernel's
+    /// fault handler, see the doubt `no-fault-latency`.
+    pub fault_ns: Option<Histogram>,
     /// From start to exit, of every process that tracing saw from start to exit.
     pub process_lifetime: Option<Histogram>,
     /// Peaks of all spaces, those of folded rows too.

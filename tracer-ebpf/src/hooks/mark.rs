@@ -1,0 +1,182 @@
+//! Markers: where a phase begins or ends, the segments of its space and of the target are cut,
+//! at that instant and in the marking thread.
+
+use aya_ebpf::{Global, macros::btf_tracepoint, programs::BtfTracePointContext};
+use tracer_common::{
+    ledger::{Calls, Space, Task},
+    limits::{COMM_BYTES, MARK_NAME_BYTES},
+    record::{Marked, call, kind, mark},
+};
+
+use crate::{
+    emit, ledger,
+    maps::TASKS,
+    peek::{Mm, Thread, current_tgid, read_user},
+};
+
+#[unsafe(no_mangle)]
+pub static PROGRAMS_ARE_PHASES: Global<u64> = Global::new(0);
+
+/// What a marker says, apart from who says it.
+#[repr(C)]
+pub struct Said {
+    /// [`mark`].
+    pub what: u32,
+    /// Number of the function, for those of functions.
+    pub function: u32,
+    /// See [`Marked::track`].
+    pub track: u64,
+    /// See [`Marked::stack_pointer`].
+    pub stack_pointer: u64,
+    /// Where the name is in the process's memory; 0 if it has none.
+    pub name: u64,
+    /// Its length, bytes.
+    pub name_len: u64,
+}
+
+/// The `default` of `prctl`'s switch (sys.c): an option that the kernel does not know. Ours is one
+/// of them: the call does nothing, and fails.
+#[btf_tracepoint(function = "task_prctl_unknown")]
+pub fn task_prctl_unknown(ctx: BtfTracePointContext) -> i32 {
+    let option: u64 = ctx.arg(0);
+    if option as u32 != mark::CALL {
+        return 0;
+    }
+    let what: u64 = ctx.arg(1);
+    if what < u64::from(mark::BEGIN) || what > u64::from(mark::END_TARGET) {
+        return 0;
+    }
+    let Some(task) = TASKS.get_ptr_mut(current_tgid()) else {
+        return 0;
+    };
+    let said = Said {
+        what: what as u32,
+        function: 0,
+        track: ctx.arg(4),
+        stack_pointer: 0,
+        name: ctx.arg(2),
+        name_len: ctx.arg(3),
+    };
+    let own = Thread::current();
+    answer(own, own.mm(), task, &said);
+    0
+}
+
+/// An end of a thread, a process or a program: it ends phases, where there were markers.
+#[inline(always)]
+pub fn end(thread: Thread, mm: Mm, task: *mut Task, what: u32) {
+    // SAFETY: a live map value.
+    if unsafe { (*task).marked } == 0 {
+        return;
+    }
+    let said = Said {
+        what,
+        function: 0,
+        track: 0,
+        stack_pointer: 0,
+        name: 0,
+        name_len: 0,
+    };
+    answer(thread, mm, task, &said);
+}
+
+/// A process entered a program: a phase, if programs are.
+#[inline(always)]
+pub fn program(thread: Thread, mm: Mm, task: *mut Task) {
+    if PROGRAMS_ARE_PHASES.load() != 0 {
+        // SAFETY: a live map value of the running process.
+        unsafe { (*task).marked = 1 };
+        end(thread, mm, task, mark::PROGRAM);
+    }
+}
+
+/// Cuts the segments and tells it. With no room in the ring nothing is cut: the loss is counted,
+/// and the open phases go on.
+#[inline(never)]
+pub fn answer(thread: Thread, mm: Mm, task: *mut Task, said: &Said) {
+    let Some(target) = ledger::target() else {
+        return;
+    };
+    let space = if mm.is_null() { None } else { ledger::find(mm) };
+    let (minor_faults, major_faults) = thread.faults();
+    let tid = thread.visible_tid();
+    emit::life::<Marked>(kind::MARKED, |record| {
+        // SAFETY: `record` is the ring's reserved memory, cleared first; the others are
+        // live map values.
+        unsafe {
+            clear(record);
+            (*task).marked = 1;
+            (&raw mut (*record).process).write((*task).process);
+            (&raw mut (*record).thread).write(tid);
+            (&raw mut (*record).what).write(said.what);
+            (&raw mut (*record).track).write(said.track);
+            (&raw mut (*record).stack_pointer).write(said.stack_pointer);
+            (&raw mut (*record).function).write(said.function);
+            (&raw mut (*record).minor_faults).write(minor_faults);
+            (&raw mut (*record).major_faults).write(major_faults);
+            let name = &raw mut (*record).name;
+            let mut name_len = 0;
+            if said.name_len != 0 {
+                let most = MARK_NAME_BYTES as u64;
+                let length = if said.name_len > most {
+                    most
+                } else {
+                    said.name_len
+                };
+                name_len = if read_user(name, length, said.name) {
+                    length as u32
+                } else {
+                    Marked::UNREADABLE
+                };
+            } else if said.what == mark::PROGRAM {
+                thread.comm(name.cast());
+                name_len = COMM_BYTES as u32;
+            }
+            (&raw mut (*record).name_len).write(name_len);
+            match space {
+                Some(space) => {
+                    (&raw mut (*record).space).write((*space).id);
+                    copy_calls(space, record);
+                    ledger::cut(mm, space, target, record);
+                }
+                None => {
+                    let is_exact = ledger::cut_target(target, record);
+                    (&raw mut (*record).is_exact).write(u32::from(is_exact));
+                }
+            }
+            // The time is the cut's, so that it is later than all that is in the segment.
+            (&raw mut (*record).header).write(emit::header(kind::MARKED, emit::now()));
+        }
+    });
+}
+
+/// # Safety
+///
+/// `record` is the ring's reserved memory.
+#[inline(always)]
+unsafe fn clear(record: *mut Marked) {
+    let mut word = 0;
+    while word < size_of::<Marked>() / size_of::<u64>() {
+        // SAFETY: by the caller; a record is made of whole aligned words.
+        unsafe { core::ptr::write_volatile(record.cast::<u64>().add(word), 0) };
+        word += 1;
+    }
+}
+
+/// # Safety
+///
+/// `space` is a live map value, `record` the ring's reserved memory.
+#[inline(always)]
+unsafe fn copy_calls(space: *const Space, record: *mut Marked) {
+    const WORDS: usize = size_of::<[Calls; call::COUNT]>() / size_of::<u64>();
+    let mut word = 0;
+    while word < WORDS {
+        // SAFETY: by the caller; both arrays are whole aligned words.
+        unsafe {
+            let from = (&raw const (*space).vm.calls).cast::<u64>().add(word);
+            let to = (&raw mut (*record).vm).cast::<u64>().add(word);
+            core::ptr::write_volatile(to, core::ptr::read_volatile(from));
+        }
+        word += 1;
+    }
+}

@@ -1,0 +1,159 @@
+//! Changes of a space's virtual size: seen by whoever lets go of its `mmap_lock` for writing.
+//!
+//! `mm->total_vm` and `mm->brk` change under that lock, held for writing, so that what a call did
+//! is the difference between its taking and its letting go; nobody else comes between. Only what
+//! is unmapped leaves the total later, under the lock for reading (`vms_complete_munmap_vmas`,
+//! vma.c): by then it is certain, and the call's own arguments tell how much.
+
+use aya_ebpf::{Global, macros::btf_tracepoint, programs::BtfTracePointContext};
+use tracer_common::{ledger::Space, record::call};
+
+use crate::{
+    emit, ledger,
+    peek::{Mm, Registers, Thread},
+};
+
+#[unsafe(no_mangle)]
+pub static PAGE_SHIFT: Global<u64> = Global::new(0);
+
+/// Numbers of the x86-64 system calls.
+mod number {
+    pub const MMAP: i64 = 9;
+    pub const MUNMAP: i64 = 11;
+    pub const BRK: i64 = 12;
+    pub const MREMAP: i64 = 25;
+    pub const NONE: i64 = -1;
+}
+
+const MAP_FIXED: u64 = 0x10;
+const MREMAP_FIXED: u64 = 2;
+
+/// `__mmap_lock_trace_acquire_returned` (mmap_lock.h): the lock was taken, or, with `write` false
+/// right after a writer had it, only kept for reading (`mmap_write_downgrade`).
+#[btf_tracepoint(function = "mmap_lock_acquire_returned")]
+pub fn mmap_lock_acquire_returned(ctx: BtfTracePointContext) -> i32 {
+    let mm = Mm::new(ctx.arg(0));
+    let Some(space) = ledger::find(mm) else {
+        return 0;
+    };
+    let (write, got): (u64, u64) = (ctx.arg(1), ctx.arg(2));
+    if write & 1 == 0 {
+        // SAFETY: a live map value. A writer is the only one here while it writes.
+        if unsafe { (*space).vm.writing } != 0 {
+            wrote(mm, space, true);
+        }
+    } else if got & 1 != 0 {
+        // SAFETY: as above.
+        unsafe {
+            (*space).vm.before = mm.total_vm();
+            (*space).vm.before_brk = mm.brk();
+            (*space).vm.writing = 1;
+        }
+    }
+    0
+}
+
+/// `__mmap_lock_trace_released` (mmap_lock.h): before the lock is let go.
+#[btf_tracepoint(function = "mmap_lock_released")]
+pub fn mmap_lock_released(ctx: BtfTracePointContext) -> i32 {
+    let mm = Mm::new(ctx.arg(0));
+    let write: u64 = ctx.arg(1);
+    if write & 1 == 0 {
+        return 0;
+    }
+    if let Some(space) = ledger::find(mm) {
+        // SAFETY: a live map value. A writer is the only one here while it writes.
+        if unsafe { (*space).vm.writing } != 0 {
+            wrote(mm, space, false);
+        }
+    }
+    0
+}
+
+/// A writer is done; `goes_on` if it keeps the lock for reading, as what unmaps does.
+#[inline(never)]
+fn wrote(mm: Mm, space: *mut Space, goes_on: bool) {
+    let own = Thread::current();
+    let total = mm.total_vm();
+    // SAFETY: a live map value, written by one CPU at a time: the lock's holder.
+    unsafe {
+        let vm = &raw mut (*space).vm;
+        (*vm).writing = 0;
+        if total > (*vm).peak {
+            (*vm).peak = total;
+        }
+        let moved = total as i64 - (*vm).before as i64;
+        let break_moved = mm.brk() as i64 - (*vm).before_brk as i64;
+        if moved == 0 && break_moved == 0 && !goes_on && own.mm().address() != mm.address() {
+            return;
+        }
+        let registers = own.registers();
+        let is_own = own.mm().address() == mm.address() && registers.is_64_bit();
+        let number = registers.call();
+        let (sort, pages) = match number {
+            number::MMAP if is_own && !goes_on => {
+                let fixed = registers.fourth() & MAP_FIXED != 0;
+                if moved == 0 {
+                    (*vm).unsure += u64::from(fixed);
+                    return;
+                }
+                let asked = to_pages(registers.second());
+                (call::MMAP, if fixed { asked } else { moved as u64 })
+            }
+            number::MUNMAP if is_own && goes_on => (call::MUNMAP, to_pages(registers.second())),
+            number::BRK if is_own => {
+                if break_moved == 0 {
+                    return;
+                }
+                let from = to_pages((*vm).before_brk);
+                let to = to_pages(mm.brk());
+                if to >= from {
+                    (call::BRK, to - from)
+                } else {
+                    (call::BRK_SHRUNK, from - to)
+                }
+            }
+            number::MREMAP if is_own => match remapped(registers, moved, goes_on) {
+                Some(found) => found,
+                None => {
+                    (*vm).unsure += u64::from(!goes_on && registers.fourth() & MREMAP_FIXED != 0);
+                    return;
+                }
+            },
+            _ if moved == 0 => return,
+            number::NONE if moved > 0 => (call::STACK, moved as u64),
+            // A fault in the kernel on a user's behalf: only the growth of a stack goes on.
+            _ if goes_on && moved > 0 => (call::STACK, moved as u64),
+            _ => (call::OTHER, moved.unsigned_abs()),
+        };
+        let counted = &raw mut (*vm).calls[sort as usize & (call::COUNT - 1)];
+        (*counted).count += 1;
+        (*counted).pages += pages;
+        emit::vm_changed((*space).id, sort, pages, total);
+    }
+}
+
+/// What an `mremap` did; `None` if the size is what it was.
+#[inline(always)]
+fn remapped(registers: Registers, moved: i64, goes_on: bool) -> Option<(u32, u64)> {
+    let (old, new) = (to_pages(registers.second()), to_pages(registers.third()));
+    if goes_on || (moved != 0 && new < old) {
+        return Some((call::MREMAP_SHRUNK, old - new));
+    }
+    if moved == 0 {
+        return None;
+    }
+    // Of the same length it leaves the old one in place (`MREMAP_DONTUNMAP`), or covers others.
+    let grown = if new > old {
+        new - old
+    } else {
+        moved.max(0) as u64
+    };
+    Some((call::MREMAP, grown))
+}
+
+#[inline(always)]
+fn to_pages(bytes: u64) -> u64 {
+    let shift = PAGE_SHIFT.load();
+    (bytes + (1 << shift) - 1) >> shift
+}
