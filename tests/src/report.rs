@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use crate::truth::Level;
+use crate::truth::{Calls, Level};
 
 /// A report.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,6 +24,95 @@ pub struct Report {
     pub processes: Vec<Row>,
     /// Counts of other instruments.
     pub count_checks: Vec<CountCheck>,
+    /// Entries of phases.
+    pub phases: Vec<Phase>,
+    /// Phases by name.
+    pub phase_summary: Vec<PhaseSummary>,
+}
+
+/// An entry of a phase.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Phase {
+    /// Name.
+    pub name: String,
+    /// PID that marked its begin.
+    pub pid: Option<u32>,
+    /// What it belongs to.
+    pub scope: String,
+    /// Track that the program named.
+    pub track: u64,
+    /// Which of that name.
+    pub nth: u64,
+    /// How deep.
+    pub depth: u64,
+    /// What ended it.
+    pub ended_by: String,
+    /// Highest level of its own space.
+    pub peak_rss_bytes: Option<u64>,
+    /// Highest level of the target.
+    pub peak_target_bytes: u64,
+    /// Level at its begin.
+    pub start_rss_bytes: Option<u64>,
+    /// Level at its end.
+    pub end_rss_bytes: Option<u64>,
+    /// Faults of the thread.
+    pub faults: Option<Faults>,
+    /// Calls of virtual memory.
+    pub vm: Option<Vm>,
+    /// Nothing is missing.
+    pub exact: bool,
+}
+
+impl Phase {
+    /// Its peak above its begin, bytes.
+    #[track_caller]
+    pub fn growth(&self) -> u64 {
+        let peak = self.peak_rss_bytes.expect("a peak");
+        peak - self.start_rss_bytes.expect("a level at the begin")
+    }
+}
+
+/// All entries of one name.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PhaseSummary {
+    /// Name.
+    pub name: String,
+    /// Entries.
+    pub count: u64,
+    /// Greatest growth.
+    pub growth_max_bytes: u64,
+}
+
+/// Calls of virtual memory.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Vm {
+    /// `mmap`.
+    pub mmap: Calls,
+    /// `munmap`.
+    pub munmap: Calls,
+    /// `mremap`.
+    pub mremap: CallsBothWays,
+    /// `brk`.
+    pub brk: CallsBothWays,
+    /// Growth of stacks.
+    pub stack: Calls,
+    /// All else.
+    pub other: Calls,
+    /// Laid over what was there, or refused.
+    pub overlays_or_refused: Option<u64>,
+}
+
+/// Calls that make a mapping larger or smaller.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct CallsBothWays {
+    /// How many made it larger.
+    pub count: u64,
+    /// By how much.
+    pub bytes: u64,
+    /// How many made it smaller.
+    pub shrunk_count: u64,
+    /// By how much.
+    pub shrunk_bytes: u64,
 }
 
 /// The target.
@@ -125,6 +214,10 @@ pub struct Row {
     pub peak: Option<Peak>,
     /// Page faults.
     pub faults: Option<Faults>,
+    /// Peak of the virtual size.
+    pub peak_vm_bytes: Option<u64>,
+    /// Calls of virtual memory.
+    pub vm: Option<Vm>,
     /// Other instruments' readings.
     pub checks: Vec<Check>,
 }
@@ -192,6 +285,21 @@ impl Report {
         self.rows(pid)
             .pop()
             .unwrap_or_else(|| panic!("no row for PID {pid}"))
+    }
+
+    /// Entries of a phase, by begin.
+    pub fn phases_named(&self, name: &str) -> Vec<&Phase> {
+        let phases = self.phases.iter();
+        phases.filter(|phase| phase.name == name).collect()
+    }
+
+    /// The only entry of a phase.
+    #[track_caller]
+    pub fn phase(&self, name: &str) -> &Phase {
+        match self.phases_named(name)[..] {
+            [phase] => phase,
+            ref found => panic!("{} entries of {name}", found.len()),
+        }
     }
 
     /// Whether a doubt is stated.

@@ -60,6 +60,48 @@ pub struct SpaceTruth {
     pub peak_rss_bytes: u64,
 }
 
+/// Of `mapper`: its own log of calls, by kind, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapperTruth {
+    /// Its PID.
+    pub pid: u32,
+    /// `mmap` calls that made something new.
+    pub mmap: Calls,
+    /// `mmap` calls laid over what was there.
+    pub overlays: u64,
+    /// `munmap` calls.
+    pub munmap: Calls,
+    /// `mremap` calls to more.
+    pub grown: Calls,
+    /// `mremap` calls to less.
+    pub shrunk: Calls,
+    /// `brk` calls to more.
+    pub brk_up: Calls,
+    /// `brk` calls to less.
+    pub brk_down: Calls,
+    /// Growth of the stack, as `VmStk` tells.
+    pub stack_bytes: u64,
+    /// `VmPeak` at the end.
+    pub vm_peak_bytes: u64,
+}
+
+/// Calls of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calls {
+    /// How many.
+    pub count: u64,
+    /// Bytes that they asked for.
+    pub bytes: u64,
+}
+
+impl Calls {
+    /// One more.
+    pub fn add(&mut self, pages: usize) {
+        self.count += 1;
+        self.bytes += (pages * page_bytes()) as u64;
+    }
+}
+
 /// Of one process of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessTruth {

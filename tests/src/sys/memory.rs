@@ -76,6 +76,25 @@ impl Map {
         map
     }
 
+    /// Maps `pages` pages by one call and says nothing more to the kernel.
+    pub fn mapped(kind: Kind<'_>, pages: usize) -> Self {
+        Self::raw(kind, pages)
+    }
+
+    /// Lays a new private mapping over `pages` pages from `first` on.
+    pub fn overlay(&mut self, first: usize, pages: usize) {
+        assert!(first + pages <= self.pages);
+        let address = self.at(first).as_ptr().cast();
+        // As the mapping itself, so that the kernel makes one of both again.
+        let anonymous = libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let flags = libc::MAP_PRIVATE | anonymous | libc::MAP_FIXED;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let bytes = pages * page_bytes();
+        // SAFETY: within the mapping, and `&mut self` proves that no reference into it exists.
+        let laid = unsafe { libc::mmap(address, bytes, protection, flags, -1, 0) };
+        assert_eq!(laid, address, "mmap: {}", io::Error::last_os_error());
+    }
+
     fn raw(kind: Kind<'_>, pages: usize) -> Self {
         let anonymous = libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         let write = libc::PROT_READ | libc::PROT_WRITE;
@@ -266,6 +285,16 @@ impl Break {
         Self {
             map: std::mem::ManuallyDrop::new(Map { start, pages }),
             moved,
+        }
+    }
+
+    /// Moves the break up by `pages` pages from where it is, by one call.
+    pub fn grow_exactly(pages: usize) -> Self {
+        let start = Self::shift(isize::try_from(pages * page_bytes()).expect("a size"));
+        let start = NonNull::new(start as *mut u8).expect("the break is not at 0");
+        Self {
+            map: std::mem::ManuallyDrop::new(Map { start, pages }),
+            moved: isize::try_from(pages * page_bytes()).expect("a size"),
         }
     }
 

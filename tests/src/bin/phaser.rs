@@ -1,0 +1,210 @@
+//! Phases of known sizes: does what its words say, one after the other.
+//!
+//! `begin:NAME` `end` `end:NAME` `instant:NAME` mark on the thread's own track, the same behind
+//! `TRACK/` on a named one; `begin-target:NAME` `end-target:NAME` mark the whole target;
+//! `touch:PAGES` takes up so many pages, `drop` gives the last ones back; `repeat:TIMES:PAGES`
+//! makes so many phases `many` of growing size up to so many pages; `unreadable` begins a phase
+//! whose name cannot be read; `child:PAGES` forks a child that takes up and gives back so many;
+//! `exec` enters this program once more, with the words after it; `threads:COUNT` see there.
+//!
+//! All that it needs for this is in memory before the first word.
+
+use std::{path::Path, sync::atomic::Ordering, thread};
+
+use tests::{
+    args::Args,
+    proc::Reader,
+    sys::{
+        mark::{Mark, mark, mark_unreadable},
+        memory::{self, Kind, Map},
+        process::{self, Program},
+        sync::{Board, advance, wait_for},
+    },
+    truth::{self, ProcessTruth, TreeTruth},
+};
+
+/// Mappings held at most.
+const MOST: usize = 64;
+/// Pages that thread number `i` of `threads` touches in its step.
+const STEP_PAGES: [usize; 8] = [700, 100, 900, 300, 1100, 500, 1300, 200];
+/// Steps for which each thread's phase is open.
+const OPEN_STEPS: u32 = 3;
+
+struct Player {
+    held: Vec<Map>,
+    board: Board,
+    reader: Reader,
+    child: Option<u32>,
+    truth: String,
+}
+
+fn main() {
+    let mut args = Args::of_program();
+    let truth_file: String = args.value("--truth").unwrap_or_default();
+    let words = args.command();
+    args.finish();
+    process::refuse_huge_pages();
+    let mut player = Player {
+        held: Vec::with_capacity(MOST),
+        board: Board::new(8),
+        reader: Reader::default(),
+        child: None,
+        truth: truth_file.clone(),
+    };
+    player.reader.own_rss();
+    player.child(1);
+    player.child = None;
+    for practice in [
+        "touch:1",
+        "drop",
+        "end-target:practice",
+        "end:practice",
+        "7/end",
+    ] {
+        player.play(practice, &[]);
+    }
+    memory::fault_all_in();
+    for (at, word) in words.iter().enumerate() {
+        player.play(word, &words[at + 1..]);
+    }
+    let number = |index: usize| player.board.long(index).load(Ordering::Acquire);
+    truth::write(
+        &TreeTruth {
+            parent: ProcessTruth {
+                pid: std::process::id(),
+                peak_rss_bytes: number(1),
+            },
+            children: player
+                .child
+                .map(|pid| ProcessTruth {
+                    pid,
+                    peak_rss_bytes: number(0),
+                })
+                .into_iter()
+                .collect(),
+            together_rss_bytes: Some(number(0) + number(1)),
+        },
+        (!truth_file.is_empty()).then_some(Path::new(&truth_file)),
+    );
+}
+
+impl Player {
+    fn play(&mut self, word: &str, rest: &[String]) {
+        let (track, word) = match word.split_once('/') {
+            Some((track, word)) => (track.parse().expect("a track"), word),
+            None => (0, word),
+        };
+        let (word, value) = word.split_once(':').unwrap_or((word, ""));
+        let pages = || value.parse().expect("a number of pages");
+        match word {
+            "begin" => mark(Mark::Begin, value, track),
+            "end" => mark(Mark::End, value, track),
+            "instant" => mark(Mark::Instant, value, track),
+            "begin-target" => mark(Mark::BeginTarget, value, track),
+            "end-target" => mark(Mark::EndTarget, value, track),
+            "unreadable" => mark_unreadable(Mark::Begin),
+            "touch" => {
+                assert!(self.held.len() < MOST, "too many mappings");
+                let map = Map::new(Kind::Private, pages());
+                map.write_all();
+                self.held.push(map);
+            }
+            "drop" => drop(self.held.pop().expect("something to drop")),
+            "repeat" => {
+                let (times, most) = value.split_once(':').expect("TIMES:PAGES");
+                let (times, most): (usize, usize) = (
+                    times.parse().expect("a number"),
+                    most.parse().expect("a number"),
+                );
+                for time in 0..times {
+                    mark(Mark::Begin, "many", 0);
+                    Map::new(Kind::Private, 1 + time % most).write_all();
+                    mark(Mark::End, "", 0);
+                }
+            }
+            "child" => self.child(pages()),
+            "exec" => self.exec(rest),
+            "threads" => threads(value.parse().expect("a number of threads")),
+            _ => panic!("{word}: not understood"),
+        }
+    }
+
+    /// A child that takes up pages and gives them back; both are looked at while it stands still.
+    fn child(&mut self, pages: usize) {
+        let pid = process::fork(|| {
+            let mut reader = Reader::default();
+            reader.own_rss();
+            memory::fault_all_in();
+            let map = Map::new(Kind::Private, pages);
+            map.write_all();
+            self.board
+                .long(0)
+                .store(reader.own_rss(), Ordering::Release);
+            drop(map);
+            0
+        });
+        assert_eq!(process::wait(pid).code, 0, "the child failed");
+        let own = self.reader.own_rss();
+        self.board.long(1).store(own, Ordering::Release);
+        self.child = Some(pid);
+    }
+
+    fn exec(&self, rest: &[String]) {
+        let path = std::env::current_exe().expect("an own path");
+        let path = path.into_os_string().into_string().expect("UTF-8");
+        let mut argv = vec![path];
+        if !self.truth.is_empty() {
+            argv.extend(["--truth".to_owned(), self.truth.clone()]);
+        }
+        argv.push("--".to_owned());
+        argv.extend(rest.iter().cloned());
+        std::process::exit(Program::new(&argv).exec());
+    }
+}
+
+/// Threads with a phase each, open for [`OPEN_STEPS`] steps; in step `i` thread `i` alone moves:
+/// it begins its phase, takes up its pages, and gives them back. Others' phases that are open
+/// then see that as well.
+fn threads(count: usize) {
+    assert!(
+        count <= STEP_PAGES.len(),
+        "at most {} threads",
+        STEP_PAGES.len()
+    );
+    let names: Vec<String> = (0..count)
+        .map(|number| format!("thread-{number}"))
+        .collect();
+    let board = Board::new(8);
+    // A step is two ticks: in the first a phase ends, in the second the next one begins.
+    let ticks = 2 * (count as u32 + OPEN_STEPS);
+    thread::scope(|scope| {
+        for (number, name) in names.iter().enumerate() {
+            let (clock, done) = (board.word(0), board.word(1));
+            let first = 2 * (number as u32 + 1);
+            scope.spawn(move || {
+                // What a thread needs for its part is in memory before the first step.
+                Map::new(Kind::Private, 1).write_all();
+                mark(Mark::End, "practice", 0);
+                advance(done);
+                for tick in 1..=ticks {
+                    wait_for(clock, tick);
+                    if tick == first + 2 * OPEN_STEPS - 1 {
+                        mark(Mark::End, "", 0);
+                    }
+                    if tick == first {
+                        mark(Mark::Begin, name, 0);
+                        Map::new(Kind::Private, STEP_PAGES[number]).write_all();
+                    }
+                    advance(done);
+                }
+            });
+        }
+        let (clock, done) = (board.word(0), board.word(1));
+        wait_for(done, count as u32);
+        memory::fault_all_in();
+        for tick in 1..=ticks {
+            advance(clock);
+            wait_for(done, count as u32 * (tick + 1));
+        }
+    });
+}
