@@ -19,7 +19,7 @@ pub const COMM_BYTES: usize = 16;
 pub const MARK_NAME_BYTES: usize = 64;
 /// Default bytes of the ring that carries levels. Their loss costs history, never a peak.
 pub const LEVEL_RING_BYTES: u32 = 4 << 20;
-/// Default bytes of the ring that carries forks, execs, exits and closed ledgers.
+/// Default bytes of the ring that carries forks, execs, exits, closed ledgers and markers.
 pub const LIFE_RING_BYTES: u32 = 1 << 20;
 
 /// Names of the maps, as the object spells them.

@@ -3,13 +3,14 @@
 use core::intrinsics::{AtomicOrdering::SeqCst, atomic_xadd};
 
 use aya_ebpf::{
-    bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
     maps::{RingBuf, ring_buf::RingBufEntry},
 };
 use tracer_common::{
     WireSafe,
     ledger::{Space, Split},
+    limits::LIFE_RING_BYTES,
     record::{Header, Level, VmChanged, kind},
 };
 
@@ -105,6 +106,23 @@ pub fn life<T: WireSafe>(kind: u32, fill: impl FnOnce(*mut T)) -> bool {
     fill(entry.as_mut_ptr());
     entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
     true
+}
+
+/// The same for one that may come very often: the reader, who looks by itself now and then, is
+/// only woken when the ring fills up.
+#[inline(always)]
+pub fn mark<T: WireSafe>(kind: u32, fill: impl FnOnce(*mut T)) {
+    let Some(mut entry) = reserve::<T>(&LIVES, kind) else {
+        return;
+    };
+    fill(entry.as_mut_ptr());
+    let waiting = LIVES.query(u64::from(BPF_RB_AVAIL_DATA));
+    let is_filling = waiting > u64::from(LIFE_RING_BYTES) / 4;
+    entry.submit(u64::from(if is_filling {
+        BPF_RB_FORCE_WAKEUP
+    } else {
+        BPF_RB_NO_WAKEUP
+    }));
 }
 
 /// Keeps a closed ledger for user space to collect when the ring was full.

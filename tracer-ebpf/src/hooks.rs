@@ -4,6 +4,7 @@
 mod census;
 mod exec;
 mod floor;
+mod function;
 mod mark;
 mod probe;
 mod process;

@@ -222,6 +222,17 @@ impl Mm {
         unsafe { field(self.0, &MM_BRK) }
     }
 
+    /// Where functions that are probed at their return come back to (`get_trampoline_vaddr`,
+    /// uprobes.c); 0 if none has been yet.
+    #[inline(always)]
+    pub fn return_trampoline(self) -> u64 {
+        let area: *const u8 = peek(self.0, &MM_XOL_AREA);
+        if area.is_null() {
+            return 0;
+        }
+        peek(area, &XOL_AREA_VADDR)
+    }
+
     /// Bytes of page tables.
     #[inline(always)]
     pub fn pagetable_bytes(self) -> u64 {
@@ -596,6 +607,21 @@ pub fn read_user<const N: usize>(to: *mut [u8; N], length: u64, from: u64) -> bo
     let length = if length > N as u64 { N as u64 } else { length };
     // SAFETY: `length` is at most N; the helper clears the destination when it fails.
     unsafe { bpf_probe_read_user(to.cast(), length as u32, from as *const _) == 0 }
+}
+
+/// Reads a word of the running process's memory; 0 if it is not resident.
+#[inline(always)]
+pub fn read_user_word(from: u64) -> u64 {
+    let mut word = MaybeUninit::<u64>::uninit();
+    // SAFETY: the helper clears the value when it fails.
+    unsafe {
+        bpf_probe_read_user(
+            word.as_mut_ptr().cast(),
+            size_of::<u64>() as u32,
+            from as *const _,
+        );
+        word.assume_init()
+    }
 }
 
 /// Thread group id of the running process in the initial PID namespace.

@@ -2,9 +2,9 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 
-use crate::{failure::Failure, render::Format, units};
+use crate::{failure::Failure, functions::Wanted, render::Format, units};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +15,8 @@ Examples:
   memtrace --max-peak 2GiB -- ./job     exit code 100 if it needs more
   memtrace -o run.mtr -- ./job          keep all that happened in a capture
   memtrace report run.mtr               the same report again, from the capture
+  memtrace mark build; make; memtrace mark --end     phases, in a traced script
+  memtrace --phase-fn solve -- ./job    the peak of each call of a function
   memtrace check                        what this kernel and user allow
 
 The report goes to stderr, so that the command's output stays its own. The exit
@@ -63,6 +65,9 @@ pub struct Arguments {
     /// 1/1024 of the peak]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub quantum: Option<u64>,
+    /// Make a function a phase, from entry to return; may be given again
+    #[arg(long, value_name = "[BINARY:]FUNCTION[=NAME]")]
+    pub phase_fn: Vec<Wanted>,
     /// Make each program that the target executes a phase
     #[arg(long)]
     pub phase_exec: bool,
@@ -87,6 +92,19 @@ pub enum Action {
     Check,
     /// Report from a capture, on stdout, what the run reported on stderr
     Report(ReportArguments),
+    /// Mark a phase of the whole target, from a script that runs inside it
+    Mark(MarkArguments),
+}
+
+/// What to mark.
+#[derive(Clone, Debug, Args)]
+pub struct MarkArguments {
+    /// End the phase of this name, or without one the last that began
+    #[arg(long)]
+    pub end: bool,
+    /// Name of the phase
+    #[arg(value_name = "NAME", required_unless_present = "end", value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
 }
 
 /// What to report, and how.

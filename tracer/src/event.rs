@@ -75,6 +75,8 @@ pub struct Begun {
     pub hooks: Vec<Hook>,
     /// Doubts known from the plan.
     pub doubts: Vec<Doubt>,
+    /// Phases that are functions: their names, by the number that markers carry.
+    pub functions: Vec<String>,
 }
 
 /// What the user asked about.

@@ -3,6 +3,7 @@
 
 use std::{
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
@@ -16,7 +17,9 @@ use memtrace::{
     copies::Copies,
     event::EndReason,
     failure::{Failure, code},
+    functions::{self, Function},
     kernel::privilege,
+    mark,
     output::{Place, coloured},
     readings, replay,
     report::schema::{Exit, Report},
@@ -37,6 +40,10 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
     arguments.validate()?;
     match &arguments.action {
         Some(Action::Check) => return tell_check(),
+        Some(Action::Mark(asked)) => {
+            mark::mark_target(asked.name.as_deref(), asked.end);
+            return Ok(ExitCode::SUCCESS);
+        }
         Some(Action::Report(asked)) => return replay::run(asked).map(|()| ExitCode::SUCCESS),
         None => {}
     }
@@ -45,6 +52,7 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let capture = arguments.capture.as_deref().map(Destination::open);
     let capture = capture.transpose()?;
     let how = How {
+        functions: functions(arguments)?,
         follow: !arguments.no_follow,
         duration: arguments.duration,
         quantum_bytes: arguments.quantum,
@@ -104,6 +112,24 @@ fn what(arguments: &Arguments) -> Result<What, Failure> {
             .map(|part| part.to_string_lossy().into_owned())
             .collect(),
     })
+}
+
+/// Finds the functions that are to be phases, in the files that the target will see.
+fn functions(arguments: &Arguments) -> anyhow::Result<Vec<Function>> {
+    let (program, root) = match (arguments.command.first(), arguments.pid.first()) {
+        (Some(command), _) => {
+            let found = which::which(command).unwrap_or_else(|_| command.into());
+            (found, "/".into())
+        }
+        (None, pid) => {
+            let process = format!("/proc/{}", pid.copied().unwrap_or_default());
+            (format!("{process}/exe").into(), format!("{process}/root"))
+        }
+    };
+    let wanted = arguments.phase_fn.iter();
+    wanted
+        .map(|wanted| Ok(functions::find(wanted, &program, Path::new(&root))?))
+        .collect()
 }
 
 /// Checks that the PIDs are of processes that this user may trace.

@@ -81,7 +81,10 @@ impl Model {
     /// Takes an event in.
     pub fn apply(&mut self, event: Event) {
         match event {
-            Event::Begun(begun) => self.begun = Some(*begun),
+            Event::Begun(begun) => {
+                self.phases.name_functions(&begun.functions);
+                self.begun = Some(*begun);
+            }
             Event::Level(level) => {
                 self.saw(level.header.at_ns);
                 self.phases.level(&level);

@@ -34,6 +34,7 @@ use crate::{
     },
     event::{Begun, EndReason, Ended, Event, Reading, TargetAsked},
     failure::Failure,
+    functions::Function,
     host,
     kernel::{
         attach::{Live, object},
@@ -59,7 +60,7 @@ pub enum What {
 }
 
 /// How to trace it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct How {
     /// Descendants belong to the target.
     pub follow: bool,
@@ -69,6 +70,8 @@ pub struct How {
     pub quantum_bytes: Option<u64>,
     /// Each program that a process enters is a phase.
     pub programs_are_phases: bool,
+    /// Functions that are phases.
+    pub functions: Vec<Function>,
 }
 
 /// What came out.
@@ -140,6 +143,8 @@ impl Session {
         let plan = Plan::make(&asked, &facts).context("memtrace check tells more")?;
         let object = object().context("tracing cannot be set up")?;
         let mut live = Live::attach(&object, &plan).context("tracing cannot be set up")?;
+        live.attach_functions(&how.functions)
+            .context("the functions cannot be made phases")?;
         // From here on a signal ends the run with a report.
         let mut mask = SigSet::empty();
         mask.add(Signal::SIGINT);
@@ -182,6 +187,7 @@ impl Session {
             quantum_bytes: how.quantum_bytes.unwrap_or(DEFAULT_QUANTUM_BYTES),
             quantum_grows: how.quantum_bytes.is_none(),
             hooks: plan.hooks(),
+            functions: how.functions.iter().map(|of| of.name.clone()).collect(),
             doubts: plan.doubts,
         };
         let cgroup = MemoryCgroup::of(first_pid);

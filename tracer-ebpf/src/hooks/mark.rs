@@ -28,6 +28,8 @@ pub struct Said {
     pub track: u64,
     /// See [`Marked::stack_pointer`].
     pub stack_pointer: u64,
+    /// See [`Marked::is_chained`].
+    pub is_chained: u64,
     /// Where the name is in the process's memory; 0 if it has none.
     pub name: u64,
     /// Its length, bytes.
@@ -54,6 +56,7 @@ pub fn task_prctl_unknown(ctx: BtfTracePointContext) -> i32 {
         function: 0,
         track: ctx.arg(4),
         stack_pointer: 0,
+        is_chained: 0,
         name: ctx.arg(2),
         name_len: ctx.arg(3),
     };
@@ -74,6 +77,7 @@ pub fn end(thread: Thread, mm: Mm, task: *mut Task, what: u32) {
         function: 0,
         track: 0,
         stack_pointer: 0,
+        is_chained: 0,
         name: 0,
         name_len: 0,
     };
@@ -100,7 +104,7 @@ pub fn answer(thread: Thread, mm: Mm, task: *mut Task, said: &Said) {
     let space = if mm.is_null() { None } else { ledger::find(mm) };
     let (minor_faults, major_faults) = thread.faults();
     let tid = thread.visible_tid();
-    emit::life::<Marked>(kind::MARKED, |record| {
+    emit::mark::<Marked>(kind::MARKED, |record| {
         // SAFETY: `record` is the ring's reserved memory, cleared first; the others are
         // live map values.
         unsafe {
@@ -112,6 +116,7 @@ pub fn answer(thread: Thread, mm: Mm, task: *mut Task, said: &Said) {
             (&raw mut (*record).track).write(said.track);
             (&raw mut (*record).stack_pointer).write(said.stack_pointer);
             (&raw mut (*record).function).write(said.function);
+            (&raw mut (*record).is_chained).write(said.is_chained as u32);
             (&raw mut (*record).minor_faults).write(minor_faults);
             (&raw mut (*record).major_faults).write(major_faults);
             let name = &raw mut (*record).name;

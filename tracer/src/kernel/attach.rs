@@ -11,13 +11,15 @@ use aya::{
     Btf, BtfError, Ebpf, EbpfError, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::{
-        BtfTracePoint, Iter, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun,
+        BtfTracePoint, Iter, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun, UProbe,
         links::LinkError,
+        uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
     },
 };
 use tracer_common::limits::map;
 
 use super::{ledgers::Ledgers, plan::Plan, ring::Rings};
+use crate::functions::Function;
 
 /// The object as committed: `cargo xtask bpf --check` proves that it is what the source gives.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/memtrace.bpf.o");
@@ -172,6 +174,40 @@ impl Live {
             rings,
             ledgers,
         })
+    }
+
+    /// Makes functions phases, by their place in the list: probes at their entry and return, in
+    /// every process that runs them. Those that are not of the target leave at once.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError`] with the kernel's reason.
+    pub fn attach_functions(&mut self, functions: &[Function]) -> Result<(), AttachError> {
+        if functions.is_empty() {
+            return Ok(());
+        }
+        for name in ["function_entered", "function_returned"] {
+            let refused = |subject: &str| {
+                let subject = subject.to_owned();
+                move |error| AttachError::Program {
+                    program: name.to_owned(),
+                    subject,
+                    error: Box::new(error),
+                }
+            };
+            let probe: &mut UProbe = program(&mut self.bpf, name)?;
+            probe.load().map_err(refused("function phases"))?;
+            for (number, function) in functions.iter().enumerate() {
+                let point = UProbeAttachPoint {
+                    location: UProbeAttachLocation::AbsoluteOffset(function.offset),
+                    cookie: Some(number as u64),
+                };
+                probe
+                    .attach(point, &function.path, UProbeScope::AllProcesses)
+                    .map_err(refused(&function.name))?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes processes that exist the target, with their descendants unless the plan says not to.

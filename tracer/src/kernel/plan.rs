@@ -94,13 +94,15 @@ pub enum Refusal {
 }
 
 /// Fields that some kernels lack and that are read only where they exist.
-const OPTIONAL_OFFSETS: [&str; 6] = [
+const OPTIONAL_OFFSETS: [&str; 8] = [
     "MM_HUGETLB_USAGE",
     "REGS_CALL",
     "REGS_SECOND",
     "REGS_THIRD",
     "REGS_FOURTH",
     "REGS_CS",
+    "MM_XOL_AREA",
+    "XOL_AREA_VADDR",
 ];
 
 struct Row {

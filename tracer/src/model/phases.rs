@@ -253,14 +253,13 @@ impl Phases {
         true
     }
 
-    /// A frame below the stack pointer is gone, and so is one at it of the same function: it was
-    /// left without a return. (Another function at it called this one as its last act.)
+    /// A frame below the stack pointer is gone: its function was left without a return. So is one
+    /// at it, unless that function called this one as its last act.
     fn drop_dead_frames(&mut self, mark: &Marked, track: Track) {
-        let (now, function) = (mark.stack_pointer, mark.function);
+        let (now, is_chained) = (mark.stack_pointer, mark.is_chained != 0);
         let is_dead = |open: &Open| {
             let frame = open.stack_pointer;
-            open.phase.track == track
-                && (frame < now || (frame == now && open.function == function))
+            open.phase.track == track && (frame < now || (frame == now && !is_chained))
         };
         self.close(is_dead, EndedBy::Jump, mark.header.at_ns, Some(mark));
     }

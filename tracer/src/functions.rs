@@ -1,0 +1,356 @@
+//! Functions that the user makes phases: found by name in the symbol tables of programs and
+//! libraries. Reads files, attaches nothing.
+
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use object::{Object as _, ObjectSegment as _, ObjectSymbol as _, SymbolKind};
+
+/// Names that are offered for one that is not there.
+const NEAR: usize = 3;
+/// How alike a name must be to be offered, of 1.
+const ALIKE: f64 = 0.75;
+
+/// Where libraries lie that are named without a path.
+const LIBRARIES: [&str; 7] = [
+    "/lib/x86_64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu",
+    "/lib64",
+    "/usr/lib64",
+    "/lib",
+    "/usr/lib",
+    "/usr/local/lib",
+];
+
+/// What the user asked for: `[BINARY:]FUNCTION[=NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Program or library; `None`: the command's, or the process's, own program.
+    pub binary: Option<PathBuf>,
+    /// Name of the function.
+    pub function: String,
+    /// Name of the phase.
+    pub name: String,
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (what, name) = match text.rsplit_once('=') {
+            // `operator==` and its like are names of functions.
+            Some((what, name)) if !what.ends_with(['=', '!', '<', '>', 'r']) => (what, Some(name)),
+            _ => (text, None),
+        };
+        let (binary, function) = match single_colon(what) {
+            Some(at) => (Some(PathBuf::from(&what[..at])), &what[at + 1..]),
+            None => (None, what),
+        };
+        let is_empty = binary
+            .as_ref()
+            .is_some_and(|path| path.as_os_str().is_empty());
+        if function.is_empty() || is_empty || name.is_some_and(str::is_empty) {
+            return Err("say [BINARY:]FUNCTION[=NAME], like solve or ./libfft.so:fft=FFT".into());
+        }
+        Ok(Self {
+            binary,
+            function: function.to_owned(),
+            name: name.unwrap_or(function).to_owned(),
+        })
+    }
+}
+
+/// The first colon that is not one of a pair: those are part of a name (`a::b`).
+fn single_colon(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let is = |at: Option<usize>| at.and_then(|at| bytes.get(at)) == Some(&b':');
+    let colons = text.match_indices(':').map(|(at, _)| at);
+    colons
+        .into_iter()
+        .find(|at| !is(at.checked_sub(1)) && !is(Some(at + 1)))
+}
+
+/// A function found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// File that holds it.
+    pub path: PathBuf,
+    /// Offset of its first instruction in the file.
+    pub offset: u64,
+    /// Name of the phase.
+    pub name: String,
+}
+
+/// Why a function cannot be a phase.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// The file cannot be read.
+    #[error("{path}: {error}. Name the program or library: --phase-fn BINARY:FUNCTION")]
+    Unreadable {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// It is something else.
+    #[error(
+        "{path} is no program or library of this machine ({error}). Name the one that holds the \
+         function: --phase-fn BINARY:FUNCTION"
+    )]
+    NotAnObject {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        error: object::Error,
+    },
+    /// It names no functions at all.
+    #[error(
+        "{path} names no functions: it was stripped. Give one with symbols, or mark the phase in \
+         the program"
+    )]
+    Stripped {
+        /// File.
+        path: PathBuf,
+    },
+    /// It has none of this name.
+    #[error("{path} has no function {function}{near}")]
+    NoSuch {
+        /// File.
+        path: PathBuf,
+        /// As asked.
+        function: String,
+        /// Names like it, as the end of the sentence.
+        near: String,
+    },
+    /// It has several.
+    #[error("{path} has several functions {function}: {names}. Give the one that you mean in full")]
+    Several {
+        /// File.
+        path: PathBuf,
+        /// As asked.
+        function: String,
+        /// Their full names.
+        names: String,
+    },
+    /// A program of Go moves its stacks, and dies of a probe at a return.
+    #[error(
+        "{path} is a program of Go, whose functions cannot be phases: it moves its stacks. Mark the \
+         phase in the program"
+    )]
+    Go {
+        /// File.
+        path: PathBuf,
+    },
+    /// Its address is chosen when the program starts.
+    #[error("{function} in {path} is chosen at run time (IFUNC) and cannot be a phase")]
+    Indirect {
+        /// File.
+        path: PathBuf,
+        /// As asked.
+        function: String,
+    },
+}
+
+/// Finds a function. `program` is where it is looked for if no binary was named; `root` is the
+/// root directory of the processes to be traced.
+///
+/// # Errors
+///
+/// [`FindError`] says what to do.
+pub fn find(wanted: &Wanted, program: &Path, root: &Path) -> Result<Function, FindError> {
+    let path = match &wanted.binary {
+        Some(binary) => locate(binary, root),
+        None => program.to_owned(),
+    };
+    let bytes = fs::read(&path).map_err(|error| FindError::Unreadable {
+        path: path.clone(),
+        error,
+    })?;
+    let object = object::File::parse(&*bytes).map_err(|error| FindError::NotAnObject {
+        path: path.clone(),
+        error,
+    })?;
+    if object.section_by_name(".go.buildinfo").is_some() {
+        return Err(FindError::Go { path });
+    }
+    let address = address(&object, &wanted.function, &path)?;
+    let segments = object.segments();
+    let offset = segments.into_iter().find_map(|segment| {
+        let within = address.checked_sub(segment.address())?;
+        let (start, length) = segment.file_range();
+        (within < length).then_some(start + within)
+    });
+    offset
+        .map(|offset| Function {
+            path: path.clone(),
+            offset,
+            name: wanted.name.clone(),
+        })
+        .ok_or(FindError::Stripped { path })
+}
+
+/// A library named without a path is looked for where libraries lie.
+fn locate(binary: &Path, root: &Path) -> PathBuf {
+    let within = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+    if binary.is_absolute() {
+        return within(binary);
+    }
+    if binary.exists() || binary.components().count() > 1 {
+        return binary.to_owned();
+    }
+    let libraries = LIBRARIES
+        .iter()
+        .map(|directory| within(&Path::new(directory).join(binary)));
+    let mut found = libraries.into_iter().filter(|path| path.exists());
+    found
+        .next()
+        .or_else(|| which::which(binary).ok())
+        .unwrap_or_else(|| binary.to_owned())
+}
+
+fn address(object: &object::File<'_>, function: &str, path: &Path) -> Result<u64, FindError> {
+    let (path, function) = (path.to_owned(), function.to_owned());
+    let symbols = object.symbols().chain(object.dynamic_symbols());
+    let mut is_named = false;
+    let mut found: BTreeMap<u64, String> = BTreeMap::new();
+    let mut near: Vec<(f64, String)> = Vec::new();
+    for symbol in symbols.filter(|symbol| !symbol.is_undefined()) {
+        let Ok(name) = symbol.name() else { continue };
+        if is_indirect(&symbol) && name == function {
+            return Err(FindError::Indirect { path, function });
+        }
+        if symbol.kind() != SymbolKind::Text {
+            continue;
+        }
+        is_named = true;
+        let full = full_name(name);
+        if name == function || is_it(&full, &function) {
+            found
+                .entry(symbol.address())
+                .or_insert_with(|| full.into_owned());
+        } else {
+            let alike = strsim::jaro_winkler(short(&full), short(&function));
+            if alike >= ALIKE {
+                near.push((alike, full.into_owned()));
+            }
+        }
+    }
+    if let Some((address, _)) = found.first_key_value().filter(|_| found.len() == 1) {
+        return Ok(*address);
+    }
+    if !is_named {
+        return Err(FindError::Stripped { path });
+    }
+    if found.is_empty() {
+        near.sort_by(|one, other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+        near.dedup_by(|one, other| one.1 == other.1);
+        let names: Vec<String> = near.into_iter().take(NEAR).map(|(_, name)| name).collect();
+        let near = match names.is_empty() {
+            true => ". List what it has with: nm -DC, nm -C".to_owned(),
+            false => format!(". It has {}", names.join(", ")),
+        };
+        return Err(FindError::NoSuch {
+            path,
+            function,
+            near,
+        });
+    }
+    let names: Vec<String> = found.into_values().take(NEAR).collect();
+    Err(FindError::Several {
+        path,
+        function,
+        names: names.join(", "),
+    })
+}
+
+fn is_indirect(symbol: &object::Symbol<'_, '_>) -> bool {
+    const STT_GNU_IFUNC: u8 = 10;
+    matches!(symbol.flags(), object::SymbolFlags::Elf { st_info, .. } if st_info & 0xf == STT_GNU_IFUNC)
+}
+
+/// The name as people write it.
+fn full_name(name: &str) -> Cow<'_, str> {
+    if let Ok(rust) = rustc_demangle::try_demangle(name) {
+        return format!("{rust:#}").into();
+    }
+    let cpp = cpp_demangle::Symbol::new(name).ok();
+    let cpp = cpp.filter(|_| name.starts_with("_Z"));
+    match cpp.and_then(|symbol| symbol.demangle().ok()) {
+        Some(full) => full.into(),
+        None => name.into(),
+    }
+}
+
+/// A full name without the parameters.
+fn short(full: &str) -> &str {
+    full.split('(').next().unwrap_or(full)
+}
+
+/// `function` is the whole name, or the end of it, with or without parameters.
+fn is_it(full: &str, function: &str) -> bool {
+    let ends = |name: &str| {
+        let before = name.strip_suffix(function);
+        before.is_some_and(|before| before.is_empty() || before.ends_with("::"))
+    };
+    ends(full) || ends(short(full))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(binary: Option<&str>, function: &str, name: &str) -> Wanted {
+        Wanted {
+            binary: binary.map(PathBuf::from),
+            function: function.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_can_be_asked_for() {
+        let parse = |text: &str| text.parse::<Wanted>();
+        assert_eq!(parse("solve"), Ok(wanted(None, "solve", "solve")));
+        assert_eq!(parse("./a:f=Step"), Ok(wanted(Some("./a"), "f", "Step")));
+        assert_eq!(parse("a::b::c"), Ok(wanted(None, "a::b::c", "a::b::c")));
+        let full = wanted(Some("libx.so"), "ns::T::run(int)", "run");
+        assert_eq!(parse("libx.so:ns::T::run(int)=run"), Ok(full));
+        let equal = wanted(None, "T::operator==", "T::operator==");
+        assert_eq!(parse("T::operator=="), Ok(equal));
+        for wrong in ["", ":f", "a:", "f=", "=n"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn names_match_as_people_write_them() {
+        assert!(is_it("ns::T::run(int, char)", "run"));
+        assert!(is_it("ns::T::run(int, char)", "T::run"));
+        assert!(is_it("ns::T::run(int, char)", "run(int, char)"));
+        assert!(!is_it("ns::T::rerun(int)", "run"));
+        assert_eq!(full_name("_ZN2ns3fooEi"), "ns::foo(int)");
+        assert_eq!(full_name("_ZN3abc3def17h05af221e174051e9E"), "abc::def");
+        assert_eq!(full_name("plain"), "plain");
+    }
+
+    #[test]
+    fn own_functions_are_found_and_missing_ones_named() {
+        let own = std::env::current_exe().unwrap();
+        let root = Path::new("/");
+        let asked = wanted(None, "functions::find", "find");
+        let found = find(&asked, &own, root).unwrap();
+        assert!(found.offset > 0 && found.path == own);
+        let error = find(&wanted(None, "functions::fnd", "x"), &own, root).unwrap_err();
+        assert!(matches!(error, FindError::NoSuch { .. }), "{error}");
+        let script = wanted(None, "main", "main");
+        let error = find(&script, Path::new("Cargo.toml"), root).unwrap_err();
+        assert!(matches!(error, FindError::NotAnObject { .. }), "{error}");
+        let error = find(&script, Path::new("/no/such/file"), root).unwrap_err();
+        assert!(matches!(error, FindError::Unreadable { .. }), "{error}");
+    }
+}
