@@ -445,7 +445,9 @@ pub fn cut(mm: Mm, space: *mut Space, target: *mut Target, into: *mut Marked) {
         let level = (*space).level;
         let late = atomic_xchg::<u64, { SeqCst }>((&raw mut (*space).late_segment).cast(), 0);
         let highest = (*space).segment.max(late as i64);
-        (*space).segment = (*space).level_rss;
+        if cfg!(not(mutant = "segment-not-reset")) {
+            (*space).segment = (*space).level_rss;
+        }
         let in_order = cut_target(target, into);
         (&raw mut (*into).level).write(level);
         (&raw mut (*into).segment).write(highest);

@@ -420,6 +420,12 @@ impl Thread {
         Mm(unsafe { field(self.0, &TASK_MM) })
     }
 
+    /// Address of its address space, to compare: no pointer that could be followed.
+    #[inline(always)]
+    pub fn mm_address(self) -> u64 {
+        peek(self.0, &TASK_MM)
+    }
+
     /// Thread group id in the initial PID namespace.
     #[inline(always)]
     pub fn tgid(self) -> u32 {

@@ -30,7 +30,7 @@ struct Mutant {
     runs: u32,
 }
 
-const MUTANTS: [Mutant; 6] = [
+const MUTANTS: [Mutant; 7] = [
     Mutant {
         name: "o1-sum",
         wrong: "adds up what each CPU's slot held when last seen, instead of scanning all",
@@ -59,6 +59,12 @@ const MUTANTS: [Mutant; 6] = [
         name: "ledger-not-reset",
         wrong: "goes on with the old ledger when a space's address comes back",
         caught_by: ("tree", "three_hundred_short_processes_one_after_the_other"),
+        runs: 1,
+    },
+    Mutant {
+        name: "segment-not-reset",
+        wrong: "lets a phase begin with the peak of what was before it",
+        caught_by: ("phases", "peaks_above_the_begin_are_exact_and_nested"),
         runs: 1,
     },
     Mutant {

@@ -11,7 +11,7 @@ use tracer_common::{
 use crate::{
     emit, ledger,
     maps::TASKS,
-    peek::{Mm, Thread, current_tgid, read_user},
+    peek::{Mm, Thread, current_tgid, nothing, read_user},
 };
 
 #[unsafe(no_mangle)]
@@ -66,31 +66,64 @@ pub fn task_prctl_unknown(ctx: BtfTracePointContext) -> i32 {
 }
 
 /// An end of a thread, a process or a program: it ends phases, where there were markers.
+///
+/// Nothing begins here, so the space's segment may go on: its peak is known without a new scan,
+/// since whoever left early proved that the level was not above it.
 #[inline(always)]
 pub fn end(thread: Thread, mm: Mm, task: *mut Task, what: u32) {
     // SAFETY: a live map value.
-    if unsafe { (*task).marked } == 0 {
-        return;
+    if unsafe { (*task).marked } != 0 {
+        tell_end(thread, mm, task, what);
     }
-    let said = Said {
-        what,
-        function: 0,
-        track: 0,
-        stack_pointer: 0,
-        is_chained: 0,
-        name: 0,
-        name_len: 0,
+}
+
+#[inline(never)]
+fn tell_end(thread: Thread, mm: Mm, task: *const Task, what: u32) {
+    let Some(target) = ledger::target() else {
+        return;
     };
-    answer(thread, mm, task, &said);
+    let space = if mm.is_null() { None } else { ledger::find(mm) };
+    let (minor_faults, major_faults) = thread.faults();
+    let tid = thread.visible_tid();
+    let mut level = nothing();
+    let scanned = space.is_some() && mm.scan(&mut level);
+    emit::mark::<Marked>(kind::MARKED, |record| {
+        // SAFETY: as in `answer`.
+        unsafe {
+            clear(record);
+            (&raw mut (*record).process).write((*task).process);
+            (&raw mut (*record).thread).write(tid);
+            (&raw mut (*record).what).write(what);
+            (&raw mut (*record).minor_faults).write(minor_faults);
+            (&raw mut (*record).major_faults).write(major_faults);
+            let mut is_exact = ledger::cut_target(target, record);
+            if let Some(space) = space {
+                is_exact &= scanned;
+                (&raw mut (*record).space).write((*space).id);
+                (&raw mut (*record).level).write(level);
+                (&raw mut (*record).segment).write((*space).segment.max((*space).late_segment));
+                copy_calls(space, record);
+            }
+            (&raw mut (*record).is_exact).write(u32::from(is_exact));
+            (&raw mut (*record).header).write(emit::header(kind::MARKED, emit::now()));
+        }
+    });
 }
 
 /// A process entered a program: a phase, if programs are.
 #[inline(always)]
 pub fn program(thread: Thread, mm: Mm, task: *mut Task) {
     if PROGRAMS_ARE_PHASES.load() != 0 {
-        // SAFETY: a live map value of the running process.
-        unsafe { (*task).marked = 1 };
-        end(thread, mm, task, mark::PROGRAM);
+        let said = Said {
+            what: mark::PROGRAM,
+            function: 0,
+            track: 0,
+            stack_pointer: 0,
+            is_chained: 0,
+            name: 0,
+            name_len: 0,
+        };
+        answer(thread, mm, task, &said);
     }
 }
 

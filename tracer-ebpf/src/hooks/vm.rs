@@ -84,11 +84,8 @@ fn wrote(mm: Mm, space: *mut Space, goes_on: bool) {
         }
         let moved = total as i64 - (*vm).before as i64;
         let break_moved = mm.brk() as i64 - (*vm).before_brk as i64;
-        if moved == 0 && break_moved == 0 && !goes_on && own.mm().address() != mm.address() {
-            return;
-        }
         let registers = own.registers();
-        let is_own = own.mm().address() == mm.address() && registers.is_64_bit();
+        let is_own = own.mm_address() == mm.address() && registers.is_64_bit();
         let number = registers.call();
         let (sort, pages) = match number {
             number::MMAP if is_own && !goes_on => {
