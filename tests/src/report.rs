@@ -28,6 +28,8 @@ pub struct Report {
     pub phases: Vec<Phase>,
     /// Phases by name.
     pub phase_summary: Vec<PhaseSummary>,
+    /// System calls, where they were asked for.
+    pub calls: Option<Vec<CallRow>>,
 }
 
 /// An entry of a phase.
@@ -218,8 +220,47 @@ pub struct Row {
     pub peak_vm_bytes: Option<u64>,
     /// Calls of virtual memory.
     pub vm: Option<Vm>,
+    /// System calls.
+    pub syscalls: Option<Syscalls>,
     /// Other instruments' readings.
     pub checks: Vec<Check>,
+}
+
+/// System calls that change memory.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Syscalls {
+    /// `mmap`.
+    pub mmap: Outcomes,
+    /// `munmap`.
+    pub munmap: Outcomes,
+    /// `mremap`.
+    pub mremap: Outcomes,
+    /// `brk`.
+    pub brk: Outcomes,
+}
+
+/// System calls of one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Outcomes {
+    /// Those that did what was asked.
+    pub succeeded: u64,
+    /// Those that were refused.
+    pub failed: u64,
+}
+
+/// A system call.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CallRow {
+    /// PID.
+    pub pid: Option<u32>,
+    /// Name.
+    pub call: String,
+    /// Arguments, hexadecimal.
+    pub arguments: Vec<String>,
+    /// What it gave, hexadecimal.
+    pub result: Option<String>,
+    /// Number of the error.
+    pub error: Option<i32>,
 }
 
 /// Page faults.

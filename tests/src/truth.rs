@@ -69,6 +69,8 @@ pub struct MapperTruth {
     pub mmap: Calls,
     /// `mmap` calls laid over what was there.
     pub overlays: u64,
+    /// `mmap` calls that were refused.
+    pub refused: u64,
     /// `munmap` calls.
     pub munmap: Calls,
     /// `mremap` calls to more.

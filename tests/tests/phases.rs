@@ -195,6 +195,16 @@ fn a_phase_of_the_target_outlives_who_began_it() {
 }
 
 #[test]
+fn marks_by_the_sentinel_call_count_where_system_calls_are_told() {
+    let words = ["--", "sentinel", "touch:70", "sentinel-end"];
+    let memtrace = Memtrace::with_json().options(&["--syscalls"]);
+    let (report, _): (Report, TreeTruth) = trace_with(memtrace, "phaser", &words);
+    assert_eq!(grown(&report), [("Steps:sentinel", 70, 0)]);
+    let (report, _): (Report, TreeTruth) = trace("phaser", &words);
+    assert!(report.phases.is_empty(), "not without being asked for");
+}
+
+#[test]
 fn each_program_is_a_phase() {
     let memtrace = Memtrace::with_json().options(&["--phase-exec"]);
     let (report, truth): (Report, TreeTruth) =

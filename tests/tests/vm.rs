@@ -1,8 +1,8 @@
 //! Calls that change the virtual size: counts and bytes are the workload's own log.
 
 use tests::{
-    report::{Report, Vm},
-    runner::trace,
+    report::{CallRow, Outcomes, Report, Syscalls, Vm},
+    runner::{Memtrace, trace, trace_with},
     truth::{Calls, MapperTruth},
 };
 
@@ -76,4 +76,40 @@ fn overlays_are_counted_apart() {
     let (with, overlays) = unsure(&["--rounds", "1000", "--overlays"]);
     assert_eq!((none, overlays), (0, 1_000));
     assert_eq!(with - without, overlays);
+}
+
+/// Asked for by name, calls are told apart by what they gave, overlays and refusals too.
+#[test]
+fn system_calls_by_name() {
+    let told = |args: &[&str]| {
+        let memtrace = Memtrace::with_json().options(&["--syscalls"]);
+        let (report, truth): (Report, MapperTruth) = trace_with(memtrace, "mapper", args);
+        report.assert_exact();
+        let row = report.last_row(truth.pid).syscalls.expect("asked for");
+        (report, row, truth)
+    };
+    let (_, none, _) = told(&["--rounds", "0"]);
+    let (report, all, truth) = told(&["--rounds", "1000", "--overlays", "--refused"]);
+    let more = |of: fn(&Syscalls) -> Outcomes| {
+        let (none, all) = (of(&none), of(&all));
+        (all.succeeded - none.succeeded, all.failed - none.failed)
+    };
+    let mapped = truth.mmap.count + truth.overlays;
+    assert_eq!(more(|calls| calls.mmap), (mapped, truth.refused));
+    assert_eq!(more(|calls| calls.munmap), (truth.munmap.count, 0));
+    let remapped = truth.grown.count + truth.shrunk.count;
+    assert_eq!(more(|calls| calls.mremap), (remapped, 0));
+    // `sbrk` asks the C library, which knows the break: one call up and one down.
+    let moved = truth.brk_up.count + truth.brk_down.count;
+    assert_eq!(more(|calls| calls.brk), (moved, 0));
+    let calls = report.calls.expect("asked for");
+    let refused = |call: &&CallRow| call.call == "mmap" && call.error == Some(libc::EINVAL);
+    let found: Vec<&CallRow> = calls.iter().filter(refused).collect();
+    assert_eq!(found.len() as u64, truth.refused);
+    assert!(found.iter().all(|call| call.arguments[1] == "0x0"));
+    assert!(
+        found
+            .iter()
+            .all(|call| call.pid == Some(truth.pid) && call.result.is_none())
+    );
 }

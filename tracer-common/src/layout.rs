@@ -45,9 +45,12 @@ macro_rules! offsets {
             UPID_NR = "upid" "nr";
             UPID_NS = "upid" "ns";
             REGS_CALL = "pt_regs" "orig_ax";
+            REGS_FIRST = "pt_regs" "di";
             REGS_SECOND = "pt_regs" "si";
             REGS_THIRD = "pt_regs" "dx";
             REGS_FOURTH = "pt_regs" "r10";
+            REGS_FIFTH = "pt_regs" "r8";
+            REGS_SIXTH = "pt_regs" "r9";
             REGS_CS = "pt_regs" "cs";
             BPRM_MM = "linux_binprm" "mm";
             BPF_ARRAY_PPTRS = "bpf_array" "pptrs";
@@ -87,6 +90,10 @@ pub mod global {
     pub const EXEC_OPENS_LATE: &str = "EXEC_OPENS_LATE";
     /// Bytes of a page as a power of two.
     pub const PAGE_SHIFT: &str = "PAGE_SHIFT";
+    /// 1: system calls are told.
+    pub const TELLS_SYSCALLS: &str = "TELLS_SYSCALLS";
+    /// 1: the marker call is seen when system calls end.
+    pub const MARKS_BY_SYSCALL: &str = "MARKS_BY_SYSCALL";
     /// 1: each program that a process enters is a phase.
     pub const PROGRAMS_ARE_PHASES: &str = "PROGRAMS_ARE_PHASES";
     /// Least movement that the stream tells, pages; 0 = every change.

@@ -1,6 +1,9 @@
 //! Values of the kernel maps: the exact totals and peaks. Amounts are in pages unless named.
 
-use crate::{record::call, wire_safe};
+use crate::{
+    record::{call, made},
+    wire_safe,
+};
 
 /// Resident pages of one address space, or of several, by the kernel's classes.
 #[repr(C)]
@@ -63,6 +66,16 @@ pub struct Calls {
     pub count: u64,
     /// Pages that they asked for or gave back.
     pub pages: u64,
+}
+
+/// System calls of one name, where they are told.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Those that did what was asked.
+    pub succeeded: u64,
+    /// Those that were refused.
+    pub failed: u64,
 }
 
 /// The virtual size of a space, as the holders of its `mmap_lock` left it.
@@ -132,6 +145,8 @@ pub struct Space {
     pub late_segment: i64,
     /// Its virtual size.
     pub vm: Vm,
+    /// System calls by [`crate::record::made`]; nothing unless they are asked for.
+    pub made: [Made; made::COUNT],
 }
 
 impl Space {
@@ -243,6 +258,7 @@ wire_safe! {
     Split { file: i64, anon: i64, shmem: i64, swap: i64 }
     Peak { rss: i64, at_ns: u64, split: Split }
     Calls { count: u64, pages: u64 }
+    Made { succeeded: u64, failed: u64 }
     Vm {
         calls: [Calls; call::COUNT], unsure: u64, peak: u64, before: u64, before_brk: u64,
         writing: u64,
@@ -252,6 +268,7 @@ wire_safe! {
         peak_pagetable_bytes: u64, peak_hugetlb: u64, start: Split, opened_ns: u64,
         closed_ns: u64, id: u32, process: u32, via: u32, reserved: u32, unscanned: u64,
         unscanned_most: i64, late_rss: i64, late: u64, late_segment: i64, vm: Vm,
+        made: [Made; made::COUNT],
     }
     Target {
         spaces: u64, processes: u64, spaces_refused: u64, processes_refused: u64,

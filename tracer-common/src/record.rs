@@ -26,6 +26,8 @@ pub mod kind {
     pub const VM_CHANGED: u32 = 7;
     /// [`super::Marked`]
     pub const MARKED: u32 = 8;
+    /// [`super::Called`]
+    pub const CALLED: u32 = 9;
     /// Number of kinds, and of those to come: a power of two.
     pub const COUNT: usize = 16;
 }
@@ -49,6 +51,24 @@ pub mod call {
     /// Anything else: what an exec maps, `shmat`, calls of another ABI. Pages either way.
     pub const OTHER: u32 = 7;
     /// Number of sorts.
+    pub const COUNT: usize = 8;
+}
+
+/// System calls that are told with their arguments.
+pub mod made {
+    /// `mmap`.
+    pub const MMAP: u32 = 0;
+    /// `munmap`.
+    pub const MUNMAP: u32 = 1;
+    /// `mremap`.
+    pub const MREMAP: u32 = 2;
+    /// `brk`.
+    pub const BRK: u32 = 3;
+    /// `madvise`.
+    pub const MADVISE: u32 = 4;
+    /// `mprotect`.
+    pub const MPROTECT: u32 = 5;
+    /// Room for them, a power of two.
     pub const COUNT: usize = 8;
 }
 
@@ -275,6 +295,26 @@ pub struct VmChanged {
     pub total: u64,
 }
 
+/// A system call was made.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Called {
+    /// Kind [`kind::CALLED`].
+    pub header: Header,
+    /// Space.
+    pub space: u32,
+    /// Thread id in the tracer's namespace.
+    pub thread: u32,
+    /// [`made`].
+    pub call: u32,
+    /// 1 if it was refused.
+    pub failed: u32,
+    /// Its arguments as they were in the registers.
+    pub arguments: [u64; 6],
+    /// What it gave: an address, or a negative error number.
+    pub result: u64,
+}
+
 /// A marker was answered: the segment of a space and of the target that ends here.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -355,6 +395,10 @@ wire_safe! {
     }
     SpaceClosed { header: Header, ledger: Space }
     VmChanged { header: Header, space: u32, call: u32, pages: u64, total: u64 }
+    Called {
+        header: Header, space: u32, thread: u32, call: u32, failed: u32, arguments: [u64; 6],
+        result: u64,
+    }
     Marked {
         header: Header, order: u64, process: u32, space: u32, thread: u32, what: u32, track: u64,
         stack_pointer: u64, function: u32, name_len: u32, name: [u8; MARK_NAME_BYTES],

@@ -11,7 +11,7 @@ use tracer_common::{
     WireSafe,
     ledger::{Space, Split},
     limits::LIFE_RING_BYTES,
-    record::{Header, Level, VmChanged, kind},
+    record::{Called, Header, Level, VmChanged, kind},
 };
 
 use crate::maps::{CLOSED, LEVELS, LIVES, STATS};
@@ -93,6 +93,15 @@ pub fn vm_changed(space: u32, call: u32, pages: u64, total: u64) {
             pages,
             total,
         });
+        entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+    }
+}
+
+/// Tells a system call. Wakes nobody either.
+#[inline(always)]
+pub fn called(call: Called) {
+    if let Some(mut entry) = reserve::<Called>(&LEVELS, kind::CALLED) {
+        entry.write(call);
         entry.submit(u64::from(BPF_RB_NO_WAKEUP));
     }
 }

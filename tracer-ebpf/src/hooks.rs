@@ -9,4 +9,5 @@ mod mark;
 mod probe;
 mod process;
 mod rss;
+mod syscalls;
 mod vm;

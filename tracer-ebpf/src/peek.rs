@@ -7,7 +7,9 @@ use aya_ebpf::{
     Global,
     helpers::{
         bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_loop,
-        generated::{bpf_probe_read_kernel, bpf_probe_read_user, bpf_task_pt_regs},
+        generated::{
+            bpf_probe_read_kernel, bpf_probe_read_user, bpf_probe_read_user_str, bpf_task_pt_regs,
+        },
     },
 };
 use core::{mem::MaybeUninit, ptr::read_volatile};
@@ -565,6 +567,38 @@ impl Thread {
 pub struct Registers(*const u8);
 
 impl Registers {
+    /// Takes a program's argument.
+    #[inline(always)]
+    pub fn new(pointer: *const u8) -> Self {
+        Self(pointer)
+    }
+
+    /// The first arguments of the call.
+    #[inline(always)]
+    pub fn first_five(self) -> [u64; 5] {
+        [
+            peek(self.0, &REGS_FIRST),
+            self.second(),
+            self.third(),
+            self.fourth(),
+            peek(self.0, &REGS_FIFTH),
+        ]
+    }
+
+    /// All arguments that a call can have.
+    #[inline(always)]
+    pub fn arguments(self) -> [u64; 6] {
+        let [first, second, third, fourth, fifth] = self.first_five();
+        [
+            first,
+            second,
+            third,
+            fourth,
+            fifth,
+            peek(self.0, &REGS_SIXTH),
+        ]
+    }
+
     /// Number of the call; -1 if it is none (a fault).
     #[inline(always)]
     pub fn call(self) -> i64 {
@@ -613,6 +647,19 @@ pub fn read_user<const N: usize>(to: *mut [u8; N], length: u64, from: u64) -> bo
     let length = if length > N as u64 { N as u64 } else { length };
     // SAFETY: `length` is at most N; the helper clears the destination when it fails.
     unsafe { bpf_probe_read_user(to.cast(), length as u32, from as *const _) == 0 }
+}
+
+/// Copies text of the running process's memory up to its zero, or as much as there is room for.
+/// Gives the bytes without the zero; `None` if they are not resident.
+#[inline(always)]
+pub fn read_user_text<const N: usize>(to: *mut [u8; N], from: u64) -> Option<u32> {
+    // SAFETY: there is room for N bytes.
+    let read = unsafe { bpf_probe_read_user_str(to.cast(), N as u32, from as *const _) };
+    if read > 0 {
+        Some(read as u32 - 1)
+    } else {
+        None
+    }
 }
 
 /// Reads a word of the running process's memory; 0 if it is not resident.

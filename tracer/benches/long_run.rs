@@ -111,6 +111,7 @@ const START_NS: u64 = 7_000_000_000_000;
 
 fn begun() -> Begun {
     Begun {
+        tells_syscalls: false,
         functions: Vec::new(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         bpf_sha256: String::new(),

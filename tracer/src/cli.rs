@@ -71,6 +71,10 @@ pub struct Arguments {
     /// Make each program that the target executes a phase
     #[arg(long)]
     pub phase_exec: bool,
+    /// Tell the system calls that change memory, refused ones too. Each system call of every
+    /// process on the machine takes some 35 ns longer meanwhile
+    #[arg(long)]
+    pub syscalls: bool,
     /// Run the command as this user [default: whoever called sudo]
     #[arg(long, value_name = "USER", conflicts_with = "pid")]
     pub user: Option<String>,

@@ -20,6 +20,7 @@ pub fn decode(bytes: &[u8]) -> Option<Event> {
         kind::PROCESS_FREED => Event::ProcessFreed(Box::new(value(bytes)?)),
         kind::SPACE_CLOSED => Event::SpaceClosed(Box::new(value(bytes)?)),
         kind::VM_CHANGED => Event::VmChanged(value(bytes)?),
+        kind::CALLED => Event::Called(value(bytes)?),
         kind::MARKED => Event::Marked(Box::new(value(bytes)?)),
         _ => return None,
     })

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tracer_common::{
     ledger::{Space, Target},
     record::{
-        Execed, Level, Marked, ProcessExited, ProcessFreed, ProcessStarted, SpaceClosed,
+        Called, Execed, Level, Marked, ProcessExited, ProcessFreed, ProcessStarted, SpaceClosed,
         SpaceOpened, VmChanged,
     },
 };
@@ -34,6 +34,8 @@ pub enum Event {
     SpaceClosed(Box<SpaceClosed>),
     /// See [`VmChanged`].
     VmChanged(VmChanged),
+    /// See [`Called`].
+    Called(Called),
     /// See [`Marked`].
     Marked(Box<Marked>),
     /// At the end: the ledger of a space that still lives, freshly brought up to date.
@@ -75,6 +77,8 @@ pub struct Begun {
     pub hooks: Vec<Hook>,
     /// Doubts known from the plan.
     pub doubts: Vec<Doubt>,
+    /// System calls were asked for.
+    pub tells_syscalls: bool,
     /// Phases that are functions: their names, by the number that markers carry.
     pub functions: Vec<String>,
 }

@@ -57,6 +57,7 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
         duration: arguments.duration,
         quantum_bytes: arguments.quantum,
         programs_are_phases: arguments.phase_exec,
+        tells_syscalls: arguments.syscalls,
     };
     let outcome = session::run(what(arguments)?, how, capture)?;
     let told = tell(arguments, &outcome.report, &copies);

@@ -4,6 +4,7 @@
 //! that the order of arrival matters little and a lost record leaves a gap, never a wrong figure.
 //! Peaks come from ledgers alone; the stream of levels gives history.
 
+pub mod calls;
 pub mod distribution;
 pub mod folded;
 pub mod held;
@@ -23,6 +24,7 @@ use tracer_common::{
 };
 
 use self::{
+    calls::Calls,
     folded::{Fold, MAX_KEPT},
     history::History,
     phases::Phases,
@@ -46,6 +48,7 @@ pub struct Model {
     history: History,
     phases: Phases,
     sizes: Sizes,
+    calls: Calls,
     latest_ns: u64,
 }
 
@@ -74,6 +77,7 @@ impl Model {
             history: History::default(),
             phases: Phases::default(),
             sizes: Sizes::default(),
+            calls: Calls::default(),
             latest_ns: 0,
         }
     }
@@ -114,6 +118,10 @@ impl Model {
             Event::VmChanged(record) => {
                 self.saw(record.header.at_ns);
                 self.sizes.add(&record);
+            }
+            Event::Called(record) => {
+                self.saw(record.header.at_ns);
+                self.calls.add(record);
             }
             Event::Marked(record) => {
                 self.saw(record.header.at_ns);
@@ -215,6 +223,11 @@ impl Model {
         let mut broken_off = self.phases.clone();
         broken_off.end(self.latest_ns, None);
         Cow::Owned(broken_off)
+    }
+
+    /// System calls with their arguments.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// Sizes of the calls that changed a virtual size.

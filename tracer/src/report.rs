@@ -1,7 +1,7 @@
 //! The report: a plain value that says everything memtrace found out, in bytes and nanoseconds.
 //!
 //! `schema` is the shape that the outside sees, `build` makes it from the model
-//! (`history` what it says over time, `phases` and `vm` of those), `checks` holds
+//! (`history` what it says over time, `phases`, `vm` and `syscalls` of those), `checks` holds
 //! other instruments' readings against the ledger, `certainty` says what the numbers are worth.
 
 mod build;
@@ -11,4 +11,5 @@ mod history;
 mod phases;
 pub mod schema;
 mod scope;
+mod syscalls;
 mod vm;

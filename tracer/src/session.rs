@@ -70,6 +70,8 @@ pub struct How {
     pub quantum_bytes: Option<u64>,
     /// Each program that a process enters is a phase.
     pub programs_are_phases: bool,
+    /// System calls are told.
+    pub tells_syscalls: bool,
     /// Functions that are phases.
     pub functions: Vec<Function>,
 }
@@ -138,6 +140,7 @@ impl Session {
             follow: how.follow,
             quantum_bytes: how.quantum_bytes,
             programs_are_phases: how.programs_are_phases,
+            tells_syscalls: how.tells_syscalls,
             page_bytes,
         };
         let plan = Plan::make(&asked, &facts).context("memtrace check tells more")?;
@@ -187,6 +190,7 @@ impl Session {
             quantum_bytes: how.quantum_bytes.unwrap_or(DEFAULT_QUANTUM_BYTES),
             quantum_grows: how.quantum_bytes.is_none(),
             hooks: plan.hooks(),
+            tells_syscalls: how.tells_syscalls,
             functions: how.functions.iter().map(|of| of.name.clone()).collect(),
             doubts: plan.doubts,
         };

@@ -16,6 +16,7 @@ fn main() {
     let mut args = Args::of_program();
     let rounds: usize = args.value_or("--rounds", 10_000);
     let overlays = args.flag("--overlays");
+    let refused = args.flag("--refused");
     let stack_pages: usize = args.value_or("--stack", 0);
     let truth_file: Option<PathBuf> = args.value("--truth");
     args.finish();
@@ -46,6 +47,10 @@ fn main() {
             drop(Break::grow_exactly(up));
             log.brk_up.add(up);
             log.brk_down.add(up);
+        }
+        if refused {
+            Map::refused();
+            log.refused += 1;
         }
         log.munmap.add(map.pages());
     }

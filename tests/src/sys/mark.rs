@@ -1,5 +1,7 @@
 //! The marker call, as any program makes it.
 
+use std::ffi::CStr;
+
 /// First argument: "MTRC".
 const CALL: i32 = 0x4D54_5243;
 
@@ -32,6 +34,13 @@ pub fn mark(what: Mark, name: &str, track: u64) {
 /// Makes the call with a name that cannot be read.
 pub fn mark_unreadable(what: Mark) {
     call(what, 8, 16, 0);
+}
+
+/// Begins (0) or ends (1) a phase as systing's users do: by a call of `faccessat2`.
+pub fn mark_by_sentinel(what: i32, name: &CStr) {
+    const SENTINEL: i32 = -975;
+    // SAFETY: no file is looked for with such a mode; the name is a C string.
+    unsafe { libc::syscall(libc::SYS_faccessat2, what, name.as_ptr(), SENTINEL, 0) };
 }
 
 fn call(what: Mark, address: usize, length: usize, track: u64) {

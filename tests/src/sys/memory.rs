@@ -81,6 +81,14 @@ impl Map {
         Self::raw(kind, pages)
     }
 
+    /// Asks for a mapping of no length, which is refused.
+    pub fn refused() {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: no address is asked for, and nothing is mapped.
+        let got = unsafe { libc::mmap(ptr::null_mut(), 0, libc::PROT_READ, flags, -1, 0) };
+        assert_eq!(got, libc::MAP_FAILED, "a mapping of no length");
+    }
+
     /// Lays a new private mapping over `pages` pages from `first` on.
     pub fn overlay(&mut self, first: usize, pages: usize) {
         assert!(first + pages <= self.pages);

@@ -11,11 +11,14 @@ use tracer_common::{
 use crate::{
     emit, ledger,
     maps::TASKS,
-    peek::{Mm, Thread, current_tgid, nothing, read_user},
+    peek::{Mm, Thread, current_tgid, nothing, read_user, read_user_text},
 };
 
 #[unsafe(no_mangle)]
 pub static PROGRAMS_ARE_PHASES: Global<u64> = Global::new(0);
+
+/// Length of a name that ends with a zero.
+pub const UNTIL_ZERO: u64 = u64::MAX;
 
 /// What a marker says, apart from who says it.
 #[repr(C)]
@@ -154,7 +157,9 @@ pub fn answer(thread: Thread, mm: Mm, task: *mut Task, said: &Said) {
             (&raw mut (*record).major_faults).write(major_faults);
             let name = &raw mut (*record).name;
             let mut name_len = 0;
-            if said.name_len != 0 {
+            if said.name_len == UNTIL_ZERO {
+                name_len = read_user_text(name, said.name).unwrap_or(Marked::UNREADABLE);
+            } else if said.name_len != 0 {
                 let most = MARK_NAME_BYTES as u64;
                 let length = if said.name_len > most {
                     most

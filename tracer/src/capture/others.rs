@@ -43,6 +43,7 @@ pub(super) fn parts(event: &Event) -> serde_json::Result<Parts<'_>> {
         Event::ProcessFreed(of) => record(&**of),
         Event::SpaceClosed(of) => record(&**of),
         Event::VmChanged(of) => record(of),
+        Event::Called(of) => record(of),
         Event::Marked(of) => record(&**of),
         Event::SpaceAlive(ledger) => Parts::Bytes(SPACE_ALIVE, decode::bytes(&**ledger)),
         Event::Begun(begun) => Parts::Json(BEGUN, serde_json::to_vec(begun)?),

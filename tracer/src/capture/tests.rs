@@ -19,6 +19,7 @@ use crate::{
 
 fn begun(argv: Vec<String>) -> Event {
     Event::Begun(Box::new(Begun {
+        tells_syscalls: false,
         functions: vec!["solve".to_owned()],
         tool_version: "0.1.0".into(),
         bpf_sha256: "00".into(),

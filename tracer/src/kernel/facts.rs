@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::btf::{Btf, BtfError};
 
 /// BTF tracepoints that some plan uses.
-const TRACEPOINTS: [&str; 10] = [
+const TRACEPOINTS: [&str; 11] = [
     "rss_stat",
     "exit_mmap",
     "task_newtask",
@@ -25,6 +25,7 @@ const TRACEPOINTS: [&str; 10] = [
     "mmap_lock_acquire_returned",
     "mmap_lock_released",
     "task_prctl_unknown",
+    "sys_exit",
 ];
 
 /// Functions that better hooks would need.

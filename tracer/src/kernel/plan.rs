@@ -22,6 +22,8 @@ pub struct Asked {
     pub quantum_bytes: Option<u64>,
     /// Each program that a process enters is a phase.
     pub programs_are_phases: bool,
+    /// System calls are told.
+    pub tells_syscalls: bool,
     /// Bytes of a page.
     pub page_bytes: u64,
 }
@@ -94,12 +96,15 @@ pub enum Refusal {
 }
 
 /// Fields that some kernels lack and that are read only where they exist.
-const OPTIONAL_OFFSETS: [&str; 8] = [
+const OPTIONAL_OFFSETS: [&str; 11] = [
     "MM_HUGETLB_USAGE",
     "REGS_CALL",
+    "REGS_FIRST",
     "REGS_SECOND",
     "REGS_THIRD",
     "REGS_FOURTH",
+    "REGS_FIFTH",
+    "REGS_SIXTH",
     "REGS_CS",
     "MM_XOL_AREA",
     "XOL_AREA_VADDR",
@@ -107,6 +112,8 @@ const OPTIONAL_OFFSETS: [&str; 8] = [
 
 struct Row {
     program: Program,
+    /// It is needed for what was asked.
+    needed: fn(&Asked, &Facts) -> bool,
     /// It can do its work with what this kernel has, apart from the tracepoint itself.
     serves: fn(&Facts) -> bool,
     /// What is lost without it; `None` if nothing works without it.
@@ -124,6 +131,7 @@ const fn row(
             tracepoint: name,
             subject,
         },
+        needed: |_, _| true,
         serves: |_| true,
         without,
     }
@@ -135,11 +143,19 @@ fn tells_vm(facts: &Facts) -> bool {
     let arguments = |name: &str| facts.tracepoints.get(name).copied();
     let plain = arguments("mmap_lock_acquire_returned") == Some(3)
         && arguments("mmap_lock_released") == Some(2);
-    let registers = SYMBOLS.iter().filter(|symbol| symbol.starts_with("REGS_"));
-    plain
-        && registers
-            .into_iter()
-            .all(|symbol| facts.offsets.contains_key(*symbol))
+    plain && has_registers(facts)
+}
+
+fn has_registers(facts: &Facts) -> bool {
+    let mut registers = SYMBOLS.iter().filter(|symbol| symbol.starts_with("REGS_"));
+    registers.all(|symbol| facts.offsets.contains_key(*symbol))
+}
+
+/// The tracepoint that shows `prctl` calls with an option that the kernel does not know.
+const MARKER_TRACEPOINT: &str = "task_prctl_unknown";
+
+fn shows_markers(facts: &Facts) -> bool {
+    facts.tracepoints.contains_key(MARKER_TRACEPOINT)
 }
 
 const NO_VM: Option<(&str, &str)> = Some((
@@ -152,10 +168,13 @@ const NO_VM: Option<(&str, &str)> = Some((
 pub const VIRTUAL_MEMORY: &str = "virtual memory";
 /// Subject of the hook that answers the marker call.
 pub const MARKERS: &str = "phase markers";
+/// Subject of the hook that sees system calls; where there is no better one, it answers the marker
+/// call too.
+pub const SYSTEM_CALLS: &str = "system calls";
 
 /// Which program serves which subject. Everything that changes resident memory comes last, so
 /// that births and deaths are seen from the first change on.
-const TABLE: [Row; 10] = [
+const TABLE: [Row; 11] = [
     row("task_newtask", "forks", None),
     row(
         "sched_prepare_exec",
@@ -177,14 +196,22 @@ const TABLE: [Row; 10] = [
              counted",
         )),
     ),
-    row(
-        "task_prctl_unknown",
-        MARKERS,
-        Some((
-            "no-markers",
-            "this kernel does not show the marker call: phases that the program marks are not seen",
-        )),
-    ),
+    Row {
+        needed: |_, facts| shows_markers(facts),
+        ..row(MARKER_TRACEPOINT, MARKERS, None)
+    },
+    Row {
+        needed: |asked, facts| asked.tells_syscalls || !shows_markers(facts),
+        serves: has_registers,
+        ..row(
+            "sys_exit",
+            SYSTEM_CALLS,
+            Some((
+                "no-system-calls",
+                "system calls cannot be seen here, and with them the marker call of phases",
+            )),
+        )
+    },
     Row {
         serves: tells_vm,
         ..row("mmap_lock_acquire_returned", VIRTUAL_MEMORY, NO_VM)
@@ -236,10 +263,14 @@ impl Plan {
         let mut doubts = Vec::new();
         for Row {
             program,
+            needed,
             serves,
             without,
         } in &TABLE
         {
+            if !needed(asked, facts) {
+                continue;
+            }
             if facts.tracepoints.contains_key(program.tracepoint) && serves(facts) {
                 programs.push(*program);
             } else if let Some((id, text)) = without {
@@ -349,6 +380,8 @@ fn globals(asked: &Asked, facts: &Facts) -> Result<Vec<(&'static str, u64)>, Ref
             global::PROGRAMS_ARE_PHASES,
             u64::from(asked.programs_are_phases),
         ),
+        (global::TELLS_SYSCALLS, u64::from(asked.tells_syscalls)),
+        (global::MARKS_BY_SYSCALL, u64::from(!shows_markers(facts))),
         (global::QUANTUM, quantum),
         (
             global::QUANTUM_GROWS,

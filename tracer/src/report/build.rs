@@ -9,7 +9,7 @@ use super::{
         TargetSection, Tool,
     },
     scope::Scope,
-    vm,
+    syscalls, vm,
 };
 use crate::{
     event::Reading,
@@ -53,6 +53,8 @@ impl Report {
             folded: folded(&scope),
             phases: phases::entries(&scope),
             phase_summary: phases::summary(&scope),
+            calls: syscalls::calls(&scope),
+            calls_not_kept: scope.model.calls().not_kept(),
             timeline: history::of_target(&scope),
             timeline_by_class: history::of_classes(&scope),
             histograms: history::histograms(&scope),
@@ -167,6 +169,9 @@ fn process_row(scope: &Scope<'_>, row: &Row<'_>) -> ProcessRow {
         vm: row
             .ledger()
             .and_then(|ledger| vm::of(scope, &ledger.vm.calls, Some(ledger.vm.unsure))),
+        syscalls: row
+            .ledger()
+            .and_then(|ledger| syscalls::of(scope, &ledger.made)),
         faults: row.faults().map(|((minor, major), is_final)| Faults {
             minor,
             major,

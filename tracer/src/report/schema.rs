@@ -2,6 +2,7 @@
 
 mod history;
 mod phases;
+mod syscalls;
 mod vm;
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use serde::Serialize;
 pub use self::{
     history::{ClassPoint, ClassTimeline, Histogram, Histograms, TimeAtLevel, Timeline},
     phases::{PhaseEnd, PhaseFaults, PhaseHistograms, PhaseRow, PhaseScope, PhaseSummary},
+    syscalls::{CallRow, Outcomes, Syscalls},
     vm::{Vm, VmBothWays, VmCalls},
 };
 
@@ -51,6 +53,11 @@ pub struct Report {
     pub phases: Vec<PhaseRow>,
     /// All entries by name, in the order of their first begin.
     pub phase_summary: Vec<PhaseSummary>,
+    /// System calls that change memory, by time, at most [`crate::model::calls::MAX_KEPT`]; `None`
+    /// unless asked for.
+    pub calls: Option<Vec<CallRow>>,
+    /// Calls that came later; they are counted in the rows.
+    pub calls_not_kept: u64,
     /// The target's level over time, from the stream.
     pub timeline: Timeline,
     /// The same by class: the sum of what the stream last told of each space, so that it may
@@ -226,6 +233,8 @@ pub struct ProcessRow {
     pub peak_vm_bytes: Option<u64>,
     /// Calls that changed the virtual size; `None` if they are not seen here.
     pub vm: Option<Vm>,
+    /// System calls that change memory, refused ones too; `None` unless asked for.
+    pub syscalls: Option<Syscalls>,
     /// Faults of all its threads; `None` if unknown. What a `vfork` child did before its exec
     /// counts to its first row, so that the rows of a process sum to the kernel's figure for it.
     pub faults: Option<Faults>,

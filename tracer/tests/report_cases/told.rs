@@ -29,6 +29,7 @@ impl Run {
     /// The beginning, as the session tells it.
     pub(crate) fn begun(&self) -> Begun {
         Begun {
+            tells_syscalls: false,
             functions: Vec::new(),
             tool_version: "0.1.0".into(),
             bpf_sha256: "00".repeat(32),

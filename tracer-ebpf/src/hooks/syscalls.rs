@@ -1,0 +1,137 @@
+//! Calls that change memory, by name, with what they asked and what they got: only on request,
+//! since the kernel then tells of every call of every process.
+
+use aya_ebpf::{Global, macros::btf_tracepoint, programs::BtfTracePointContext};
+use tracer_common::record::{Called, made, mark};
+
+use crate::{
+    emit,
+    hooks::mark::{Said, UNTIL_ZERO, answer},
+    ledger,
+    maps::TASKS,
+    peek::{Registers, Thread, current_tgid},
+};
+
+/// 1: this is also where the marker call is seen, for want of a better hook.
+#[unsafe(no_mangle)]
+pub static MARKS_BY_SYSCALL: Global<u64> = Global::new(0);
+/// 1: calls are told.
+#[unsafe(no_mangle)]
+pub static TELLS_SYSCALLS: Global<u64> = Global::new(0);
+
+/// Numbers of the x86-64 system calls.
+mod number {
+    pub const MMAP: i64 = 9;
+    pub const MPROTECT: i64 = 10;
+    pub const MUNMAP: i64 = 11;
+    pub const BRK: i64 = 12;
+    pub const MREMAP: i64 = 25;
+    pub const MADVISE: i64 = 28;
+    pub const PRCTL: i64 = 157;
+    pub const FACCESSAT2: i64 = 439;
+}
+
+/// The `mode` of `faccessat2` by which systing's users mark, -975; its `dirfd` says what.
+const SENTINEL: u32 = 0xFFFF_FC31;
+
+/// `syscall_exit_work` (entry): the call is done, its registers are still those of the call.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
+    let registers = Registers::new(ctx.arg(0));
+    let sort = match registers.call() {
+        number::MMAP => made::MMAP,
+        number::MUNMAP => made::MUNMAP,
+        number::MREMAP => made::MREMAP,
+        number::BRK => made::BRK,
+        number::MADVISE => made::MADVISE,
+        number::MPROTECT => made::MPROTECT,
+        number::PRCTL => {
+            if MARKS_BY_SYSCALL.load() != 0 {
+                marked_by_prctl(registers);
+            }
+            return 0;
+        }
+        number::FACCESSAT2 => {
+            marked_by_sentinel(registers);
+            return 0;
+        }
+        _ => return 0,
+    };
+    if TELLS_SYSCALLS.load() == 0 || !registers.is_64_bit() {
+        return 0;
+    }
+    let own = Thread::current();
+    let Some(space) = ledger::find(own.mm()) else {
+        return 0;
+    };
+    let result: u64 = ctx.arg(1);
+    let arguments = registers.arguments();
+    // `brk` gives the break as it is: another one than was asked for is a refusal.
+    let failed = match sort {
+        made::BRK => arguments[0] != 0 && result != arguments[0],
+        _ => result > u64::MAX - 4095,
+    };
+    // SAFETY: a live map value; threads of a space write here at the same time, so atomically.
+    unsafe {
+        let of = &raw mut (*space).made[sort as usize & (made::COUNT - 1)];
+        if failed {
+            ledger::bump(&raw mut (*of).failed, 1);
+        } else {
+            ledger::bump(&raw mut (*of).succeeded, 1);
+        }
+        emit::called(Called {
+            header: emit::header(tracer_common::record::kind::CALLED, emit::now()),
+            space: (*space).id,
+            thread: own.visible_tid(),
+            call: sort,
+            failed: u32::from(failed),
+            arguments,
+            result,
+        });
+    }
+    0
+}
+
+#[inline(always)]
+fn marked_by_prctl(registers: Registers) {
+    let [option, what, name, name_len, track] = registers.first_five();
+    if option as u32 == mark::CALL
+        && what >= u64::from(mark::BEGIN)
+        && what <= u64::from(mark::END_TARGET)
+    {
+        say(what as u32, track, name, name_len);
+    }
+}
+
+#[inline(always)]
+fn marked_by_sentinel(registers: Registers) {
+    let [what, name, mode, ..] = registers.first_five();
+    if mode as u32 != SENTINEL {
+        return;
+    }
+    let what = match what as u32 {
+        0 => mark::BEGIN,
+        1 => mark::END,
+        2 => mark::INSTANT,
+        _ => return,
+    };
+    say(what, 0, name, UNTIL_ZERO);
+}
+
+#[inline(never)]
+fn say(what: u32, track: u64, name: u64, name_len: u64) {
+    let Some(task) = TASKS.get_ptr_mut(current_tgid()) else {
+        return;
+    };
+    let said = Said {
+        what,
+        function: 0,
+        track,
+        stack_pointer: 0,
+        is_chained: 0,
+        name,
+        name_len,
+    };
+    let own = Thread::current();
+    answer(own, own.mm(), task, &said);
+}
