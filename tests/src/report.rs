@@ -30,6 +30,8 @@ pub struct Report {
     pub phase_summary: Vec<PhaseSummary>,
     /// System calls, where they were asked for.
     pub calls: Option<Vec<CallRow>>,
+    /// The target's level over time.
+    pub timeline: Timeline,
 }
 
 /// An entry of a phase.
@@ -117,6 +119,13 @@ pub struct CallsBothWays {
     pub shrunk_bytes: u64,
 }
 
+/// A level over time.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Timeline {
+    /// Nanoseconds since the start, and bytes.
+    pub points: Vec<(u64, i64)>,
+}
+
 /// The target.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Target {
@@ -159,6 +168,10 @@ pub struct Certainty {
 /// memtrace's check on itself.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Stream {
+    /// The stream's maximum.
+    pub max_rss_bytes: Option<u64>,
+    /// How far it may lie below the ledger's peak.
+    pub allowed_bytes: u64,
     /// The stream's maximum lies within the quantum of the ledger's peak.
     pub agrees: Option<bool>,
 }
@@ -168,6 +181,10 @@ pub struct Stream {
 pub struct Doubt {
     /// Its stable name.
     pub id: String,
+    /// In one sentence.
+    pub text: String,
+    /// What to do about it.
+    pub remedy: String,
 }
 
 /// The highest level of the target or of a row.

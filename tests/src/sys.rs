@@ -8,6 +8,7 @@ pub mod mark;
 pub mod memory;
 pub mod process;
 pub mod sync;
+pub mod terminal;
 
 use std::io;
 

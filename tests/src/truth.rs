@@ -104,6 +104,30 @@ impl Calls {
     }
 }
 
+/// Of `threads`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadsTruth {
+    /// Its PID.
+    pub pid: u32,
+    /// `statm` at the standstill at the plateau.
+    pub peak_rss_bytes: u64,
+    /// How often its threads touched a page that was not there: a fault each.
+    pub touched: u64,
+}
+
+/// Of `spikes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpikesTruth {
+    /// Its PID.
+    pub pid: u32,
+    /// `statm` at the standstill before the spikes: the level between them, too.
+    pub base_rss_bytes: u64,
+    /// What each spike reaches, by arithmetic.
+    pub peak_rss_bytes: u64,
+    /// Each spike was not held longer than this.
+    pub held_ns: Vec<u64>,
+}
+
 /// Of one process of a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessTruth {

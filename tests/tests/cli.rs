@@ -66,11 +66,12 @@ fn command_that_cannot_be_executed() {
 
 #[test]
 fn wrong_usage() {
-    let wrong: [&[&str]; 5] = [
+    let wrong: [&[&str]; 6] = [
         &[],
         &["--"],
         &["--no-such-option", "--", "true"],
         &["--max-peak", "much", "--", "true"],
+        &["--ring", "12KiB", "--", "true"],
         &["--pid", "1", "--", "true"],
     ];
     for args in wrong {

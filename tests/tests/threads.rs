@@ -1,12 +1,12 @@
 //! Many threads on two CPUs: what per-CPU counters make hard, and where sums of last-seen slots
 //! report peaks that never were.
 
-use tests::{report::Report, runner::trace, truth::SpaceTruth};
+use tests::{report::Report, runner::trace, truth::ThreadsTruth};
 
 #[test]
 fn plateau_of_hopping_threads_in_50_of_50_runs() {
     for seed in 1..=50 {
-        let (report, truth): (Report, SpaceTruth) = trace(
+        let (report, truth): (Report, ThreadsTruth) = trace(
             "threads",
             &[
                 "--threads",

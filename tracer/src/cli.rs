@@ -4,7 +4,13 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 
-use crate::{failure::Failure, functions::Wanted, render::Format, units};
+use crate::{
+    failure::Failure,
+    functions::Wanted,
+    host,
+    render::Format,
+    units::{self, Bytes},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,10 +81,14 @@ pub struct Arguments {
     /// process on the machine takes some 35 ns longer meanwhile
     #[arg(long)]
     pub syscalls: bool,
+    /// Size of the history's way out of the kernel: a power of two. What does not fit is lost, and
+    /// counted; no peak depends on it [default: 4MiB]
+    #[arg(long, value_name = "SIZE", value_parser = ring)]
+    pub ring: Option<u32>,
     /// Run the command as this user [default: whoever called sudo]
     #[arg(long, value_name = "USER", conflicts_with = "pid")]
     pub user: Option<String>,
-    /// No report on stderr
+    /// Neither report nor status line on stderr
     #[arg(short, long)]
     pub quiet: bool,
     /// Colour of the report
@@ -180,6 +190,21 @@ fn size(text: &str) -> Result<u64, String> {
     units::parse_bytes(text).map_err(|error| error.to_string())
 }
 
+fn ring(text: &str) -> Result<u32, String> {
+    const MOST: u32 = 1 << 31;
+    let least = host::page_bytes();
+    u32::try_from(size(text)?)
+        .ok()
+        .filter(|bytes| bytes.is_power_of_two() && u64::from(*bytes) >= least)
+        .ok_or_else(|| {
+            format!(
+                "it must be a power of two from {} to {}, like 64MiB",
+                Bytes(least.cast_signed()),
+                Bytes(MOST.into()),
+            )
+        })
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     units::parse_duration(text).map_err(|error| error.to_string())
 }
@@ -212,6 +237,21 @@ mod tests {
         );
         for wrong in ["csv", "csv=", "xls=a"] {
             assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_ring_is_a_power_of_two_of_whole_pages() {
+        let ring = |size| {
+            Arguments::try_parse_from(["memtrace", "--ring", size, "--", "x"])
+                .map(|arguments| arguments.ring)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(ring("64KiB"), Ok(Some(64 << 10)));
+        assert_eq!(ring("2GiB"), Ok(Some(1 << 31)));
+        for wrong in ["0", "2KiB", "12KiB", "5MB", "4GiB"] {
+            let said = ring(wrong).unwrap_err();
+            assert!(said.contains("a power of two from 4KiB to 2GiB"), "{said}");
         }
     }
 

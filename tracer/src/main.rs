@@ -58,6 +58,8 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
         quantum_bytes: arguments.quantum,
         programs_are_phases: arguments.phase_exec,
         tells_syscalls: arguments.syscalls,
+        ring_bytes: arguments.ring,
+        status_line: !arguments.quiet,
     };
     let outcome = session::run(what(arguments)?, how, capture)?;
     let told = tell(arguments, &outcome.report, &copies);

@@ -2,6 +2,7 @@
 //! together and gives the report.
 
 mod living;
+mod status;
 mod watch;
 
 use std::{
@@ -24,6 +25,7 @@ use tracer_common::{
 
 use self::{
     living::{Alive, Living},
+    status::Status,
     watch::watch,
 };
 use crate::{
@@ -74,6 +76,10 @@ pub struct How {
     pub tells_syscalls: bool,
     /// Functions that are phases.
     pub functions: Vec<Function>,
+    /// Size of the ring that carries levels.
+    pub ring_bytes: Option<u32>,
+    /// Tell on the way how far it has come, where a terminal allows it.
+    pub status_line: bool,
 }
 
 /// What came out.
@@ -88,8 +94,8 @@ pub struct Outcome {
     pub captured: anyhow::Result<()>,
 }
 
-/// How often the levels are fetched. The ring holds some fifty thousand, which the fastest
-/// storm of page faults fills in a tenth of a second.
+/// How often the levels are fetched. The ring holds some fifty thousand unless asked otherwise,
+/// which the fastest storm of page faults fills in a tenth of a second.
 const FETCH_EVERY: Duration = Duration::from_millis(20);
 
 /// How long to wait for the kernel to free processes that have exited, for their last fault
@@ -127,6 +133,7 @@ struct Session {
     command: Option<(Pid, OwnedFd)>,
     cgroup: Option<AtStart>,
     signals: SignalFd,
+    status: Option<Status>,
 }
 
 impl Session {
@@ -141,6 +148,7 @@ impl Session {
             quantum_bytes: how.quantum_bytes,
             programs_are_phases: how.programs_are_phases,
             tells_syscalls: how.tells_syscalls,
+            ring_bytes: how.ring_bytes,
             page_bytes,
         };
         let plan = Plan::make(&asked, &facts).context("memtrace check tells more")?;
@@ -156,7 +164,7 @@ impl Session {
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .context("signals cannot be waited for")?;
         let start_ns = host::monotonic_ns();
-        let (asked_target, first_pid) = match &what {
+        let (asked_target, asked_pids) = match &what {
             What::Command { holder, argv } => {
                 let pid = holder.pid.as_raw() as u32;
                 (
@@ -165,7 +173,7 @@ impl Session {
                         pid,
                         follow: how.follow,
                     },
-                    pid,
+                    vec![pid],
                 )
             }
             What::Pids(pids) => (
@@ -173,7 +181,7 @@ impl Session {
                     pids: pids.clone(),
                     follow: how.follow,
                 },
-                pids[0],
+                pids.clone(),
             ),
         };
         let begun = Begun {
@@ -194,7 +202,7 @@ impl Session {
             functions: how.functions.iter().map(|of| of.name.clone()).collect(),
             doubts: plan.doubts,
         };
-        let cgroup = MemoryCgroup::of(first_pid);
+        let cgroup = MemoryCgroup::of(asked_pids[0]);
         let command = match what {
             What::Command { holder, .. } => {
                 let fd = pidfd(holder.pid).context("the command cannot be watched")?;
@@ -220,6 +228,7 @@ impl Session {
             command,
             cgroup: None,
             signals,
+            status: None,
         };
         session.take(Event::Begun(Box::new(begun)));
         session.fetch();
@@ -228,6 +237,9 @@ impl Session {
             strangers: session.strangers(&cgroup),
             cgroup,
         });
+        if session.how.status_line {
+            session.status = Status::start(asked_pids, page_bytes);
+        }
         Ok(session)
     }
 
@@ -301,6 +313,9 @@ impl Session {
                 }
             }
             self.fetch();
+            if let Some(status) = &mut self.status {
+                status.tick(&self.live.ledgers)?;
+            }
             if self.command.is_none()
                 && self
                     .live
@@ -314,6 +329,7 @@ impl Session {
             }
         };
         let by = signal.filter(|_| reason == EndReason::Interrupted);
+        self.status = None;
         self.finish(reason, by)
     }
 

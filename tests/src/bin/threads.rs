@@ -18,7 +18,7 @@ use tests::{
         process,
         sync::Meeting,
     },
-    truth::{self, SpaceTruth},
+    truth::{self, ThreadsTruth},
 };
 
 /// Most pages dropped at a time: enough to cross the batch of the kernel's counters (32).
@@ -67,18 +67,20 @@ fn main() {
     let peak_rss_bytes = reader.own_rss();
     drop(ballast);
     meeting.release();
-    for worker in workers {
-        worker.join().expect("a worker");
-    }
-    let truth = SpaceTruth {
+    let touched = workers
+        .into_iter()
+        .map(|worker| worker.join().expect("a worker"))
+        .sum();
+    let truth = ThreadsTruth {
         pid: std::process::id(),
-        others: Vec::new(),
         peak_rss_bytes,
+        touched,
     };
     truth::write(&truth, truth_file.as_deref());
 }
 
-fn work(map: &Map, rounds: usize, cpus: [usize; 2], mut dice: Dice) {
+/// Returns how many pages it touched that were not there.
+fn work(map: &Map, rounds: usize, cpus: [usize; 2], mut dice: Dice) -> u64 {
     let meeting = Meeting::new(&ARRIVED, &RELEASED);
     map.write(0);
     map.drop_pages(0, 1);
@@ -91,6 +93,7 @@ fn work(map: &Map, rounds: usize, cpus: [usize; 2], mut dice: Dice) {
         }
         map.write(page);
     }
+    let mut touched = map.pages();
     for _ in 0..rounds {
         let count = 1 + dice.below(MOST);
         let first = dice.below(map.pages() - count + 1);
@@ -98,8 +101,10 @@ fn work(map: &Map, rounds: usize, cpus: [usize; 2], mut dice: Dice) {
         // Freed on one CPU, touched on another: the counters' slots drift apart.
         process::move_to(cpus[dice.below(2)]);
         (first..first + count).for_each(|page| map.write(page));
+        touched += count;
     }
     meeting.stand(2);
+    touched as u64
 }
 
 /// Numbers that look random (xorshift).

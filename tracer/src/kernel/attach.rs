@@ -115,6 +115,9 @@ impl Live {
         for (name, value) in &plan.globals {
             loader.override_global(name, value, true);
         }
+        if let Some(bytes) = plan.ring_bytes {
+            loader.map_max_entries(map::LEVELS, bytes);
+        }
         let mut bpf = loader
             .load(object)
             .map_err(|error| AttachError::Load(Box::new(error)))?;

@@ -24,6 +24,8 @@ pub struct Asked {
     pub programs_are_phases: bool,
     /// System calls are told.
     pub tells_syscalls: bool,
+    /// Size of the ring that carries levels; `None` = as the object has it.
+    pub ring_bytes: Option<u32>,
     /// Bytes of a page.
     pub page_bytes: u64,
 }
@@ -49,6 +51,8 @@ pub struct Plan {
     pub programs: Vec<Program>,
     /// Globals of the object.
     pub globals: Vec<(&'static str, u64)>,
+    /// Size of the ring that carries levels; `None` = as the object has it.
+    pub ring_bytes: Option<u32>,
     /// Doubts that follow from this kernel.
     pub doubts: Vec<Doubt>,
 }
@@ -298,6 +302,7 @@ impl Plan {
         Ok(Self {
             programs,
             globals: globals(asked, facts)?,
+            ring_bytes: asked.ring_bytes,
             doubts,
         })
     }

@@ -155,7 +155,7 @@ pub(super) fn records(doubts: &mut Doubts, ended: &Ended) {
                 "Lost levels of the history: {}; no peak depends on them.",
                 Count(levels)
             ),
-            "Use a larger --quantum.",
+            "Use a larger --ring, or a larger --quantum.",
         );
     }
     let lives = [
