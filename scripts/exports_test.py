@@ -2,10 +2,9 @@
 """Opens each export of one run with the tool that it is made for, and holds what that tool reads
 against the JSON report of the same run.
 
-    python3 -m venv target/exports-venv
-    target/exports-venv/bin/pip install pandas memory_profiler matplotlib prometheus_client perfetto protobuf
-    target/exports-venv/bin/python scripts/exports_test.py MEMTRACE
+    target/consumers/venv/bin/python scripts/exports_test.py MEMTRACE
 
+`cargo xtask test` runs it, and has made that Python from scripts/exports_requirements.txt.
 MEMTRACE is the binary; it traces a small tree of processes (so it needs what memtrace needs), or,
 with --capture FILE, reads a run from a capture. Ends with 1 if anything is not as it should be.
 The page (`--html`) has a test of its own, scripts/html_test.mjs; --keep FOLDER leaves one there.

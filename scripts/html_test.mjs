@@ -2,22 +2,21 @@
 // narrow, light and dark. Fails if the page says an error, asks for anything from outside, or does
 // not answer to hovering and zooming.
 //
-//   npm install --prefix target/html-test playwright-core
-//   node scripts/html_test.mjs PAGE.html [FOLDER FOR PICTURES]
+//   NODE_PATH=target/consumers/node_modules node scripts/html_test.mjs PAGE.html [FOLDER FOR PICTURES]
 //
-// CHROMIUM names the browser, /usr/bin/chromium if not set.
+// `cargo xtask test` runs it, and has installed playwright-core there. CHROMIUM names the browser, /usr/bin/chromium if not set.
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 
 const [page_path, pictures] = process.argv.slice(2);
 if (!page_path || !existsSync(page_path)) {
   console.error("usage: node scripts/html_test.mjs PAGE.html [FOLDER FOR PICTURES]");
   process.exit(2);
 }
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const { chromium } = createRequire(join(root, "target/html-test/"))("playwright-core");
+// By `require`, which looks into NODE_PATH; `import` does not.
+const { chromium } = createRequire(import.meta.url)("playwright-core");
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",

@@ -4,6 +4,7 @@ mod bench;
 mod binaries;
 mod bpf;
 mod clippy;
+mod consumers;
 mod figures;
 mod licences;
 mod machine;

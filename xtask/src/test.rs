@@ -13,6 +13,7 @@ use anyhow::Result;
 
 use crate::{
     binaries::{self, Binary, Summary, Terms},
+    consumers::{self, Consumed},
     project::{self, Project},
 };
 
@@ -20,6 +21,9 @@ use crate::{
 const LIVE_PACKAGE: &str = "tests";
 /// Live tests measure whole machines and take turns.
 pub(crate) const ONE_AT_A_TIME: &str = "--test-threads=1";
+
+/// The layer that is made of scripts, and comes after all others.
+const CONSUMERS: &str = "consumers";
 
 /// A layer, from what needs least to what needs most.
 struct Layer {
@@ -107,12 +111,20 @@ pub(crate) fn run(project: &Project) -> Result<ExitCode> {
         }
         failed |= summary.failed > 0;
     }
-    left_out.push((
-        "consumers",
-        "the exports in pandas, mprof and others, and the page in a browser, have scripts of their \
-         own: scripts/exports_test.py, scripts/html_test.mjs"
-            .to_owned(),
-    ));
+    match can_be_root() {
+        Ok(()) => {
+            let started = Instant::now();
+            let consumed = consumers::run(project)?;
+            let Consumed { summary, logs, .. } = &consumed;
+            if summary.passed + summary.failed > 0 {
+                print_line(project, CONSUMERS, summary, logs, started);
+            }
+            failed |= summary.failed > 0;
+            let reasons = consumed.left_out.into_iter();
+            left_out.extend(reasons.map(|reason| (CONSUMERS, reason)));
+        }
+        Err(reason) => left_out.push((CONSUMERS, reason)),
+    }
     left_out.push((
         "kernels",
         "the project has no runner for other kernels yet".to_owned(),
@@ -200,7 +212,7 @@ fn print_failures(text: &str) {
 
 fn print_line(project: &Project, name: &str, sum: &Summary, logs: &[PathBuf], started: Instant) {
     let seconds = started.elapsed().as_secs_f64();
-    let mut line = format!("{name:<8} {:>4} passed", sum.passed);
+    let mut line = format!("{name:<9} {:>4} passed", sum.passed);
     if sum.failed > 0 {
         line += &format!(", {} FAILED", sum.failed);
     }
