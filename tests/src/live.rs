@@ -2,11 +2,7 @@
 //!
 //! Nothing of memtrace runs for this: what is read is what its hooks have published by themselves.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeMap, thread, time::Duration};
 
 use tracer_common::{
     ledger::{Space, Task},
@@ -57,6 +53,15 @@ impl Ledgers {
         tasks.map(|(pid, task)| (task.process, pid)).collect()
     }
 
+    /// Whether a process is followed with a space of its own. The target may run meanwhile.
+    pub fn follows(&self, pid: u32) -> bool {
+        let known = self.pids();
+        let mut owners = self
+            .spaces()
+            .map(|space| known.get(&space.process).copied());
+        owners.any(|owner| owner == Some(pid))
+    }
+
     /// Current level of every space alive, by the PID for which it was opened, bytes.
     ///
     /// Only for a target that stands still: the maps are read one after the other.
@@ -78,13 +83,7 @@ impl Ledgers {
     pub fn once_following(memtrace: &mut Program, pids: &[u32]) -> Self {
         while !memtrace.has_ended() {
             if let Some(ledgers) = Self::of(memtrace.pid()) {
-                // The target runs: whoever was born or died between the readings is not looked at.
-                let known = ledgers.pids();
-                let followed: BTreeSet<u32> = ledgers
-                    .spaces()
-                    .filter_map(|space| known.get(&space.process).copied())
-                    .collect();
-                if pids.iter().all(|pid| followed.contains(pid)) {
+                if pids.iter().all(|pid| ledgers.follows(*pid)) {
                     return ledgers;
                 }
             }

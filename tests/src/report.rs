@@ -159,10 +159,27 @@ pub struct Certainty {
     pub events: u64,
     /// Records lost.
     pub events_lost: u64,
+    /// Records by kind.
+    pub records: Vec<RecordCount>,
+    /// Records lost by CPU.
+    pub lost_by_cpu: Vec<u64>,
     /// The stream against the ledger.
     pub stream: Stream,
     /// Stated weaknesses.
     pub doubts: Vec<Doubt>,
+}
+
+/// Records of one kind.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RecordCount {
+    /// What they tell.
+    pub kind: String,
+    /// Handed to a ring.
+    pub emitted: u64,
+    /// Read from it.
+    pub read: u64,
+    /// Found it full.
+    pub lost: u64,
 }
 
 /// memtrace's check on itself.

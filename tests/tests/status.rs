@@ -1,9 +1,14 @@
 //! The status line: there for whoever looks on, gone before the report, and never in the way of
 //! what the target itself writes to the terminal.
 
-use std::process::{Child, Command, Stdio};
+use std::{
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use tests::{
+    live::Ledgers,
     proc::Reader,
     runner::{Memtrace, Program, memtrace},
     sys::terminal::Terminal,
@@ -139,15 +144,23 @@ fn command_that_writes_elsewhere_has_the_line() {
 #[test]
 fn process_in_the_same_terminal_has_it_for_itself() {
     let terminal = Terminal::default();
-    let mut sleep = Command::new("/bin/sleep")
-        .arg("1")
+    let mut reader = Command::new("/bin/cat")
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(terminal.line())
         .spawn()
-        .expect("sleep");
-    let mut memtrace = attached(sleep.id(), &[]);
+        .expect("cat");
+    let mut memtrace = attached(reader.id(), &[]);
     let child = terminal.start(&mut memtrace.command);
-    sleep.wait().expect("waiting for a child");
+    while !Ledgers::of(child.id()).is_some_and(|ledgers| ledgers.follows(reader.id())) {
+        thread::sleep(Duration::from_millis(2));
+    }
+    let mut other = standing();
+    draws_by_now(&other);
+    other.nudge();
+    other.finish().assert_code(0);
+    drop(reader.stdin.take());
+    reader.wait().expect("waiting for a child");
     let text = finish(child, terminal);
     assert!(text.starts_with("peak memory"), "{text:?}");
     assert!(!text.contains(ERASE), "{text:?}");

@@ -88,6 +88,9 @@ pub mod global {
     pub const EXIT_HAS_GROUP_DEAD: &str = "EXIT_HAS_GROUP_DEAD";
     /// 1: there is no `sched_prepare_exec`, so that an exec's space joins when it is in place.
     pub const EXEC_OPENS_LATE: &str = "EXEC_OPENS_LATE";
+    /// Twice the CPUs as a power of two, rounded up: into how many parts half of the quantum is
+    /// shared out.
+    pub const UNSEEN_SHIFT: &str = "UNSEEN_SHIFT";
     /// Bytes of a page as a power of two.
     pub const PAGE_SHIFT: &str = "PAGE_SHIFT";
     /// 1: system calls are told.
@@ -98,6 +101,6 @@ pub mod global {
     pub const PROGRAMS_ARE_PHASES: &str = "PROGRAMS_ARE_PHASES";
     /// Least movement that the stream tells, pages; 0 = every change.
     pub const QUANTUM: &str = "QUANTUM";
-    /// 1: the quantum grows with the peak (1/1024 of it) when that is more than `QUANTUM`.
+    /// 1: the quantum grows with the peak ([`crate::limits::QUANTUM_SHIFT`]) when that is more than `QUANTUM`.
     pub const QUANTUM_GROWS: &str = "QUANTUM_GROWS";
 }

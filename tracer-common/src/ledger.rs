@@ -111,6 +111,10 @@ pub struct Space {
     pub streamed: i64,
     /// Highest level since a marker last asked, [`Split::rss`]; the level of then at least.
     pub segment: i64,
+    /// How often the stream has told of this space.
+    pub told: u64,
+    /// Sum of the plain counts when a CPU last looked whether the stream must be told.
+    pub looked_plain: i64,
     /// Peak since the space joined the target.
     pub peak: Peak,
     /// Page-table bytes at the peak (`mm->pgtables_bytes`).
@@ -225,6 +229,18 @@ pub struct Task {
     pub before_exec_hiwater: u64,
 }
 
+/// What a CPU saw of the target's only space when it last looked whether the stream must be told.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Number of the space.
+    pub space: u64,
+    /// Its [`Space::told`] then.
+    pub told: u64,
+    /// The CPU's own slots of its counters, summed up.
+    pub own: i64,
+}
+
 /// Counters of one CPU, for `certainty`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -264,7 +280,8 @@ wire_safe! {
         writing: u64,
     }
     Space {
-        lock: u64, level_rss: i64, level: Split, streamed: i64, segment: i64, peak: Peak,
+        lock: u64, level_rss: i64, level: Split, streamed: i64, segment: i64, told: u64,
+        looked_plain: i64, peak: Peak,
         peak_pagetable_bytes: u64, peak_hugetlb: u64, start: Split, opened_ns: u64,
         closed_ns: u64, id: u32, process: u32, via: u32, reserved: u32, unscanned: u64,
         unscanned_most: i64, late_rss: i64, late: u64, late_segment: i64, vm: Vm,
@@ -281,6 +298,7 @@ wire_safe! {
         process: u32, next_space: u32, before_exec_known: u32, marked: u32,
         before_exec: Split, before_exec_hiwater: u64,
     }
+    Seen { space: u64, told: u64, own: i64 }
     Stats { emitted: [u64; crate::record::kind::COUNT], lost: [u64; crate::record::kind::COUNT] }
     Found {
         holder_parent: u64, cpus: u64, pid_level: u64, pid_namespace: u64, added: u64,

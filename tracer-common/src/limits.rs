@@ -17,6 +17,9 @@ pub const ARGV_BYTES: usize = 512;
 pub const COMM_BYTES: usize = 16;
 /// Bytes of a phase's name; what is longer is cut.
 pub const MARK_NAME_BYTES: usize = 64;
+/// The default quantum of the stream is at least the peak so far divided by two so many times:
+/// 1/256 of it, less than a picture shows. A finer one costs looks at the other CPUs' counters.
+pub const QUANTUM_SHIFT: u32 = 8;
 /// Default bytes of the ring that carries levels. Their loss costs history, never a peak.
 pub const LEVEL_RING_BYTES: u32 = 4 << 20;
 /// Default bytes of the ring that carries forks, execs, exits, closed ledgers and markers.

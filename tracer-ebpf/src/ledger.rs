@@ -15,13 +15,13 @@ use core::intrinsics::{AtomicOrdering::SeqCst, atomic_cxchg, atomic_xadd, atomic
 use aya_ebpf::{Global, helpers::bpf_loop};
 use tracer_common::{
     ledger::{Peak, Space, Split, Target},
-    limits::PRESENCE_BUCKETS,
+    limits::{PRESENCE_BUCKETS, QUANTUM_SHIFT},
     record::{Marked, SpaceClosed, SpaceOpened, kind},
 };
 
 use crate::{
     emit,
-    maps::{CENSUS, EMPTY_SPACE, PRESENCE, SPACES, TARGET},
+    maps::{CENSUS, EMPTY_SPACE, PRESENCE, SEEN, SPACES, TARGET},
     peek::{Mm, nothing},
 };
 
@@ -31,6 +31,8 @@ pub static PLAIN_SLACK: Global<u64> = Global::new(0);
 pub static QUANTUM: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static QUANTUM_GROWS: Global<u64> = Global::new(0);
+#[unsafe(no_mangle)]
+pub static UNSEEN_SHIFT: Global<u64> = Global::new(0);
 
 /// Tries to raise a number.
 const RAISES: u32 = 4;
@@ -211,8 +213,8 @@ pub fn find(mm: Mm) -> Option<*mut Space> {
 #[inline(always)]
 fn quantum(peak: i64) -> i64 {
     let fixed = QUANTUM.load() as i64;
-    if QUANTUM_GROWS.load() != 0 && peak >> 10 > fixed {
-        peak >> 10
+    if QUANTUM_GROWS.load() != 0 && peak >> QUANTUM_SHIFT > fixed {
+        peak >> QUANTUM_SHIFT
     } else {
         fixed
     }
@@ -224,30 +226,80 @@ pub fn changed(mm: Mm, space: *mut Space, target: *mut Target) {
     // SAFETY: both are live map values; racy reads only decide whether to look closer, and a
     // peak only grows.
     unsafe {
+        let quantum = quantum((*space).peak.rss);
         let alone = (*target).spaces == 1 && CENSUS.get(0).is_some_and(|running| *running == 0);
-        if alone {
+        if alone && quantum > 0 {
             let segment = (*space).segment;
-            let quantum = quantum((*space).peak.rss);
             let plain = mm.plain_rss();
             let slack = PLAIN_SLACK.load() as i64;
             let streamed = (*space).streamed;
-            if plain + slack <= segment
-                && plain - streamed < quantum - slack
-                && streamed - plain < quantum - slack
-            {
-                return;
-            }
-            // At its peak it most likely grows on: then what follows would have to be done twice.
-            let mut split = nothing();
-            if (*space).level_rss < segment && mm.scan(&mut split) {
+            if plain + slack <= segment {
+                // No new peak is possible. What is left is whether the stream must be told.
+                if plain - streamed < quantum - slack && streamed - plain < quantum - slack {
+                    return;
+                }
+                if is_within(mm, space, plain, quantum) {
+                    return;
+                }
+            } else if (*space).level_rss < segment {
+                // At its peak it most likely grows on: then this would have to be done twice.
+                let mut split = nothing();
+                let scanned = mm.scan(&mut split);
                 let rss = split.rss();
-                if rss <= segment && rss - streamed < quantum && streamed - rss < quantum {
+                if scanned && rss <= segment && rss - streamed < quantum && streamed - rss < quantum
+                {
                     return;
                 }
             }
         }
     }
     publish(mm, space, target);
+}
+
+/// The level is within the quantum of what the stream last told, with no new peak in sight.
+///
+/// The other CPUs' slots are in their caches, and looking at them costs them as much as us. So a
+/// CPU looks only when its own slots have moved by a share of the quantum, or a plain count has
+/// moved, since its last look: with `N` CPUs each within `quantum / 4N` of what it saw, they have
+/// together moved by half of the quantum at most since any CPU's last look, and a look accepts the
+/// other half.
+///
+/// # Safety
+///
+/// A live map value.
+#[inline(always)]
+unsafe fn is_within(mm: Mm, space: *mut Space, plain: i64, quantum: i64) -> bool {
+    let Some(seen) = SEEN.get_ptr_mut(0) else {
+        return false;
+    };
+    let half = quantum >> 1;
+    let share = half >> UNSEEN_SHIFT.load();
+    let own = mm.own_rss();
+    // SAFETY: by the caller; what the CPUs share here are hints, checked by the next look.
+    unsafe {
+        let moved = own - (*seen).own;
+        if (*seen).told == (*space).told
+            && (*seen).space == u64::from((*space).id)
+            && (*space).looked_plain == plain
+            && moved <= share
+            && -moved <= share
+        {
+            return true;
+        }
+        let mut split = nothing();
+        if !mm.scan(&mut split) {
+            return false;
+        }
+        let moved = split.rss() - (*space).streamed;
+        if moved >= half || -moved >= half {
+            return false;
+        }
+        (*seen).space = u64::from((*space).id);
+        (*seen).told = (*space).told;
+        (*seen).own = own;
+        (*space).looked_plain = plain;
+        true
+    }
 }
 
 /// Brings the ledgers of a space and of the target up to date.
@@ -368,10 +420,17 @@ unsafe fn settle(mm: Mm, space: *mut Space, target: *mut Target, split: &Split) 
         (*space).level_rss = rss;
         let target_rss = total(target, &moved, at_ns);
         let quantum = quantum((*target).peak.rss);
+        // A look that found half of it gone comes here to tell.
+        let quantum = if (*target).spaces == 1 {
+            quantum >> 1
+        } else {
+            quantum
+        };
         if moved_by(rss, (*space).streamed, quantum)
             || moved_by(target_rss, (*target).streamed, quantum)
         {
             (*space).streamed = rss;
+            (*space).told += 1;
             (*target).streamed = target_rss;
             emit::level(emit::now(), (*space).id, *split, target_rss);
         }

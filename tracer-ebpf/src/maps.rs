@@ -5,7 +5,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
 use tracer_common::{
-    ledger::{Found, Space, Stats, Target, Task},
+    ledger::{Found, Seen, Space, Stats, Target, Task},
     limits::{
         LEVEL_RING_BYTES, LIFE_RING_BYTES, MAX_CPUS, MAX_PROCESSES, MAX_SPACES, MAX_WANTED,
         PRESENCE_BUCKETS,
@@ -52,6 +52,10 @@ pub static EXITED: HashMap<u64, u32> = HashMap::with_max_entries(MAX_PROCESSES, 
 /// PIDs that the user named, in the tracer's namespace.
 #[map]
 pub static WANTED: HashMap<u32, u32> = HashMap::with_max_entries(MAX_WANTED, 0);
+
+/// What each CPU saw at its last look.
+#[map]
+pub static SEEN: PerCpuArray<Seen> = PerCpuArray::with_max_entries(1, 0);
 
 /// Counters for `certainty`.
 #[map]

@@ -170,6 +170,26 @@ impl Mm {
         peek(slots.wrapping_add(offset) as *const u8, &Global::new(0))
     }
 
+    /// What the running CPU holds of the resident counters.
+    #[inline(always)]
+    pub fn own_rss(self) -> i64 {
+        let offset = PER_CPU_OFFSETS
+            .get(crate::emit::cpu())
+            .map_or(0, |offset| *offset);
+        // SAFETY: as in `plain_rss`; the probing helper may be given any address.
+        unsafe {
+            let slots: u64 = field(self.0, &SLOTS);
+            let mut values = MaybeUninit::<[i32; MEMBERS as usize]>::uninit();
+            bpf_probe_read_kernel(
+                values.as_mut_ptr().cast(),
+                size_of_val(&values) as u32,
+                slots.wrapping_add(offset) as *const _,
+            );
+            let [file, anon, _, shmem] = values.assume_init();
+            i64::from(file) + i64::from(anon) + i64::from(shmem)
+        }
+    }
+
     /// Reads the true totals: plain counts and every CPU's slot, accepted only if no counter was locked
     /// and no plain count moved meanwhile, so that no slot was seen on both sides of a move.
     #[inline(always)]

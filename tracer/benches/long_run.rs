@@ -147,6 +147,7 @@ fn ended(world: &World, levels: u64) -> Ended {
         command_status: Some(0),
         emitted: counts,
         lost: [0; kind::COUNT],
+        lost_by_cpu: Vec::new(),
         read: counts,
         undecoded: 0,
         missed_runs: Some(0),

@@ -68,7 +68,7 @@ pub struct Arguments {
     #[arg(short = 'o', long, value_name = "FILE")]
     pub capture: Option<PathBuf>,
     /// Least movement that the timeline tells; 0 = every change [default: the larger of 64KiB and
-    /// 1/1024 of the peak]
+    /// 1/256 of the peak]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub quantum: Option<u64>,
     /// Make a function a phase, from entry to return; may be given again

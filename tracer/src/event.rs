@@ -71,7 +71,7 @@ pub struct Begun {
     pub start_ns: u64,
     /// The stream's least movement, bytes; 0 = every change.
     pub quantum_bytes: u64,
-    /// The quantum grows to 1/1024 of the peak when that is more.
+    /// The quantum grows to 1/256 of the peak when that is more.
     pub quantum_grows: bool,
     /// Subject and hook of everything that was attached.
     pub hooks: Vec<Hook>,
@@ -187,6 +187,8 @@ pub struct Ended {
     pub emitted: [u64; tracer_common::record::kind::COUNT],
     /// See `emitted`.
     pub lost: [u64; tracer_common::record::kind::COUNT],
+    /// Records lost, by CPU.
+    pub lost_by_cpu: Vec<u64>,
     /// Records that user space read, by record kind.
     pub read: [u64; tracer_common::record::kind::COUNT],
     /// Bytes that could not be decoded as a record: a defect, 0 otherwise.

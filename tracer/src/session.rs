@@ -484,7 +484,7 @@ impl Session {
         status: Option<i32>,
     ) -> anyhow::Result<Ended> {
         let target = self.live.ledgers.target()?;
-        let stats = self.live.ledgers.stats()?;
+        let (stats, lost_by_cpu) = self.live.ledgers.stats()?;
         self.fetch();
         let counts = self.live.rings.counts;
         let own = readings::proc_memory(std::process::id(), self.page_bytes);
@@ -495,6 +495,7 @@ impl Session {
             command_status: status,
             emitted: stats.emitted,
             lost: stats.lost,
+            lost_by_cpu,
             read: counts.read,
             undecoded: counts.undecoded,
             missed_runs: self.live.missed_runs(),

@@ -51,6 +51,7 @@ pub(super) fn ended() -> Ended {
         command_status: None,
         emitted: [0; kind::COUNT],
         lost: [0; kind::COUNT],
+        lost_by_cpu: vec![0, 0],
         read: [0; kind::COUNT],
         undecoded: 0,
         missed_runs: None,

@@ -66,20 +66,22 @@ impl Ledgers {
         Ok(entries.into_iter().map(|(_, shared)| shared.0).collect())
     }
 
-    /// Records emitted and lost, by kind, over all CPUs.
+    /// Records emitted and lost, by kind, over all CPUs; and those lost, by CPU.
     ///
     /// # Errors
     ///
     /// If the kernel does not give the map's value.
-    pub fn stats(&self) -> Result<Stats, MapError> {
+    pub fn stats(&self) -> Result<(Stats, Vec<u64>), MapError> {
         let mut sum = Stats::default();
+        let mut lost_by_cpu = Vec::new();
         for Shared(cpu) in self.stats.get(&0, 0)?.iter() {
+            lost_by_cpu.push(cpu.lost.iter().sum());
             for index in 0..kind::COUNT {
                 sum.emitted[index] += cpu.emitted[index];
                 sum.lost[index] += cpu.lost[index];
             }
         }
-        Ok(sum)
+        Ok((sum, lost_by_cpu))
     }
 
     pub(super) fn found(&self) -> Result<Found, MapError> {

@@ -30,7 +30,7 @@ pub struct Asked {
     pub page_bytes: u64,
 }
 
-/// Default least movement, bytes; it grows to 1/1024 of the peak.
+/// Default least movement, bytes; it grows to 1/256 of the peak.
 pub const DEFAULT_QUANTUM_BYTES: u64 = 64 << 10;
 
 /// A program to load and the tracepoint to attach it to.
@@ -376,6 +376,10 @@ fn globals(asked: &Asked, facts: &Facts) -> Result<Vec<(&'static str, u64)>, Ref
         (
             global::EXEC_OPENS_LATE,
             u64::from(!facts.tracepoints.contains_key("sched_prepare_exec")),
+        ),
+        (
+            global::UNSEEN_SHIFT,
+            u64::from((2 * cpus).next_power_of_two().trailing_zeros()),
         ),
         (
             global::PAGE_SHIFT,

@@ -121,6 +121,12 @@ pub(super) fn of(scope: &Scope<'_>) -> Certainty {
         peak_error_bound_bytes: bound,
         events: scope.ended.map_or(0, |ended| ended.emitted.iter().sum()),
         events_lost: scope.ended.map_or(0, |ended| ended.lost.iter().sum()),
+        records: scope.ended.map(losses::by_kind).unwrap_or_default(),
+        lost_by_cpu: scope
+            .ended
+            .map(|ended| ended.lost_by_cpu.clone())
+            .filter(|lost| lost.iter().any(|lost| *lost > 0))
+            .unwrap_or_default(),
         quantum_bytes: scope.begun.quantum_bytes,
         stream,
         hooks: scope.begun.hooks.clone(),

@@ -137,6 +137,10 @@ pub struct Certainty {
     pub events: u64,
     /// Ring records lost: history is missing, peaks are not touched.
     pub events_lost: u64,
+    /// The same by kind of record; kinds of which there were none are left out.
+    pub records: Vec<RecordCount>,
+    /// Records lost, by CPU; empty if none was.
+    pub lost_by_cpu: Vec<u64>,
     /// Least movement that the stream tells.
     pub quantum_bytes: u64,
     /// The stream's highest level held against the ledger's peak.
@@ -147,6 +151,19 @@ pub struct Certainty {
     pub doubts: Vec<Doubt>,
     /// Figures that no run on this kernel has, and why.
     pub absent: Vec<Absent>,
+}
+
+/// Records of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecordCount {
+    /// What they tell.
+    pub kind: &'static str,
+    /// Handed to a ring.
+    pub emitted: u64,
+    /// Read from it.
+    pub read: u64,
+    /// Found it full.
+    pub lost: u64,
 }
 
 /// A figure that is `None` for want of a hook.

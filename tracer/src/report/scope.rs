@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use tracer_common::ledger::{Space, Split};
+use tracer_common::{
+    ledger::{Space, Split},
+    limits::QUANTUM_SHIFT,
+};
 
 use crate::{
     event::{Begun, Ended, Reading, TargetAsked},
@@ -113,7 +116,7 @@ impl<'a> Scope<'a> {
     pub(super) fn quantum_bytes(&self) -> i64 {
         let peak = self.highest().map_or(0, |highest| self.bytes(highest.rss));
         let grown = if self.begun.quantum_grows {
-            peak / 1024
+            peak >> QUANTUM_SHIFT
         } else {
             0
         };

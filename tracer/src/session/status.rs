@@ -85,7 +85,7 @@ impl Status {
         }
         const UNREAD: &str = "the ledger cannot be read";
         let target = ledgers.target().context(UNREAD)?;
-        let lost = ledgers.stats().context(UNREAD)?.lost.iter().sum();
+        let lost = ledgers.stats().context(UNREAD)?.1.iter().sum();
         let mut text = line(self.began.elapsed(), &target, lost, self.page_bytes);
         // A line that wraps could not be erased. All of it is ASCII.
         let columns = tcgetwinsize(io::stderr()).map_or(0, |size| usize::from(size.ws_col));

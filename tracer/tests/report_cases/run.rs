@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use memtrace::event::{Event, TargetAsked};
 use tracer_common::{
     ledger::{Peak, Space, Split, Target},
-    limits::{ARGV_BYTES, COMM_BYTES},
+    limits::{ARGV_BYTES, COMM_BYTES, QUANTUM_SHIFT},
     record::{
         Execed, Header, Level, ProcessExited, ProcessFreed, ProcessStarted, SpaceClosed,
         SpaceOpened, kind, via,
@@ -181,7 +181,7 @@ impl Run {
             target.peak_spaces = target.spaces;
         }
         let moved = (target.level_rss - target.streamed).abs();
-        if moved != 0 && moved >= self.quantum.max(target.peak.rss / 1024) {
+        if moved != 0 && moved >= self.quantum.max(target.peak.rss >> QUANTUM_SHIFT) {
             target.streamed = target.level_rss;
             let target_rss = target.level_rss;
             let header = self.header(kind::LEVEL);

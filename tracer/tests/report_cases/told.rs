@@ -64,6 +64,7 @@ impl Run {
             command_status,
             emitted: read,
             lost: self.lost,
+            lost_by_cpu: vec![self.lost.iter().sum(), 0],
             read,
             undecoded: 0,
             missed_runs: Some(0),

@@ -9,7 +9,7 @@ use tracer_common::{
 use super::{DEFECT, Doubts, RUN_AGAIN, Touches};
 use crate::{
     event::Ended,
-    report::scope::Scope,
+    report::{schema::RecordCount, scope::Scope},
     units::{Bytes, Count},
 };
 
@@ -17,6 +17,32 @@ use crate::{
 pub(super) fn missing(ended: &Ended, kind: u32) -> u64 {
     let kind = kind as usize;
     ended.lost[kind] + ended.emitted[kind].saturating_sub(ended.read[kind])
+}
+
+/// What records of each kind tell.
+const KINDS: [(u32, &str); 10] = [
+    (kind::LEVEL, "level"),
+    (kind::PROCESS_STARTED, "process_started"),
+    (kind::SPACE_OPENED, "space_opened"),
+    (kind::EXECED, "execed"),
+    (kind::PROCESS_EXITED, "process_exited"),
+    (kind::PROCESS_FREED, "process_freed"),
+    (kind::SPACE_CLOSED, "space_closed"),
+    (kind::VM_CHANGED, "vm_changed"),
+    (kind::MARKED, "marked"),
+    (kind::CALLED, "called"),
+];
+
+/// Emitted, read and lost, by kind.
+pub(super) fn by_kind(ended: &Ended) -> Vec<RecordCount> {
+    let counts = KINDS.map(|(number, kind)| RecordCount {
+        kind,
+        emitted: ended.emitted[number as usize],
+        read: ended.read[number as usize],
+        lost: ended.lost[number as usize],
+    });
+    let some = |count: &RecordCount| count.emitted + count.lost > 0;
+    counts.into_iter().filter(some).collect()
 }
 
 /// Spaces and processes that found no room.
@@ -154,6 +180,19 @@ pub(super) fn records(doubts: &mut Doubts, ended: &Ended) {
             format!(
                 "Lost levels of the history: {}; no peak depends on them.",
                 Count(levels)
+            ),
+            "Use a larger --ring, or a larger --quantum.",
+        );
+    }
+    let calls = missing(ended, kind::VM_CHANGED) + missing(ended, kind::CALLED);
+    if calls > 0 {
+        doubts.add(
+            Touches::NoPeak,
+            "calls-lost",
+            format!(
+                "Lost records of calls that change memory: {}; their numbers and sums are right, \
+                 histograms and lists of them are not complete.",
+                Count(calls)
             ),
             "Use a larger --ring, or a larger --quantum.",
         );
