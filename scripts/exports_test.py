@@ -28,13 +28,43 @@ FORMATS = {
 }
 
 WORK = """
-import subprocess, sys, time
+import ctypes, subprocess, sys, threading, time
+prctl = ctypes.CDLL(None).prctl
+prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_ulong]
+def mark(op, name=b"", track=0):
+    prctl(0x4D545243, op, name or None, len(name), track)
+def work():
+    mark(1, b"in a thread")
+    other = bytearray(6 << 20)
+    time.sleep(0.03)
+    mark(2)
+mark(4, b"all, of it")
+mark(1, b"load")
 big = bytearray(24 << 20)
 child = subprocess.Popen([sys.executable, "-c", "import time; x = bytearray(12 << 20); time.sleep(0.1)"])
+mark(1, b"wait <b>")
 time.sleep(0.05)
+mark(2)
+mark(2)
+thread = threading.Thread(target=work)
+thread.start()
 subprocess.run(["sh", "-c", "ls / > /dev/null; exec true"])
+thread.join()
+mark(1, b"task a", 1 << 60)
+mark(1, b"task b", 1 << 60)
+more = bytearray(3 << 20)
+time.sleep(0.01)
+mark(2, b"task a", 1 << 60)
+time.sleep(0.01)
+mark(2, b"task b", 1 << 60)
 child.wait()
+for i in range(300):
+    mark(1, b"step" if i % 3 else b"check")
+    less = bytearray(i << 10)
+    mark(2)
+mark(5)
 del big
+mark(1, b"load")
 time.sleep(0.05)
 """
 
@@ -63,7 +93,7 @@ def test_csv(report, path):
 
     frame = pandas.read_csv(path)
     expect(
-        list(frame.columns) == ["ns", "pid", "image", "space", "comm", "class", "bytes"],
+        list(frame.columns) == ["ns", "pid", "image", "space", "comm", "class", "bytes", "phase"],
         "csv: pandas reads its columns",
     )
     expect(frame["bytes"].dtype == "int64" and frame["ns"].dtype == "int64", "csv: times and sizes are whole numbers")
@@ -75,6 +105,17 @@ def test_csv(report, path):
     wide = frame[frame["space"].notna()].pivot_table(index=["space", "ns"], columns="class", values="bytes", aggfunc="last")
     parts = wide["anon"] + wide["file"] + wide["shmem"]
     expect((parts == wide["rss"]).all(), "csv: anon + file + shmem = rss in every line")
+    names = {phase["name"] for phase in report["phases"]}
+    expect(set(frame["phase"].dropna()) <= names, f"csv: only names of the {len(names)} phases")
+    for phase in report["phases"]:
+        if phase["name"] not in ("in a thread", "all, of it"):
+            continue
+        of = frame["pid"].isna() if phase["scope"] == "target" else frame["pid"] == phase["pid"]
+        within = frame[of & (frame["ns"] >= phase["start_ns"]) & (frame["ns"] < phase["end_ns"])]
+        expect(len(within) and (within["phase"] == phase["name"]).all(), f"csv: {len(within)} lines within {phase['name']}")
+        levels = frame[of & (frame["phase"] == phase["name"]) & (frame["class"] == "rss")]["bytes"]
+        slack = report["certainty"]["quantum_bytes"] + report["peak"]["rss_bytes"] // 1024
+        expect(phase["peak_rss_bytes"] - slack <= levels.max() <= phase["peak_rss_bytes"], f"csv: the highest of {phase['name']} is its peak, as far as the stream tells")
 
 
 def test_mprof(report, path, folder):
@@ -92,6 +133,10 @@ def test_mprof(report, path, folder):
     peak = max(read["mem_usage"]) * (1 << 20)
     expect(abs(peak - report["peak"]["rss_bytes"]) < 1, "mprof: the highest level is the peak")
     pids = {str(row["pid"]) for row in report["processes"] if row["timeline"]["points"]}
+    longest = sorted(report["phases"], key=lambda phase: phase["start_ns"] - phase["end_ns"])[:24]
+    told = sum(len(times) for times in read["func_timestamp"].values())
+    names = {"".join("_" if letter.isspace() or letter == "." else letter for letter in phase["name"]) for phase in longest}
+    expect((told, set(read["func_timestamp"])) == (len(longest), names), f"mprof: {told} phases as functions")
     expect({str(pid) for pid in read["children"]} == pids, f"mprof: {len(pids)} processes beside it")
 
 
@@ -107,6 +152,9 @@ def test_prom(report, path):
     peaks = sorted(sample.value for sample in families["memtrace_process_peak_rss_bytes"].samples)
     rows = sorted(row["peak"]["rss_bytes"] for row in report["processes"] if row["peak"])
     expect(peaks == rows[-100:], "prom: the peaks of processes")
+    for family, key in [("peak", "peak_max"), ("growth", "growth_max"), ("peak_target", "peak_target_max")]:
+        read = {sample.labels["phase"]: sample.value for sample in families[f"memtrace_phase_{family}_bytes"].samples}
+        expect(read == {of["name"]: of[f"{key}_bytes"] for of in report["phase_summary"]}, f"prom: {family} of {len(read)} phases by name")
 
 
 def test_perfetto(report, path):
@@ -129,12 +177,46 @@ def test_perfetto(report, path):
     expect(highest(target) == report["peak"]["rss_bytes"], "perfetto: the highest level is the peak")
     pids = {track.process.pid for track in tracks.values() if track.HasField("process")}
     expect(pids == {row["pid"] for row in report["processes"]}, f"perfetto: {len(pids)} processes")
-    begun = [event for _, event in events if event.type == TrackEvent.TYPE_SLICE_BEGIN]
-    ended = [event for _, event in events if event.type == TrackEvent.TYPE_SLICE_END]
+    processes = {uuid for uuid, track in tracks.items() if track.HasField("process")}
+    begun = [event for _, event in events if event.type == TrackEvent.TYPE_SLICE_BEGIN and event.track_uuid in processes]
+    ended = [event for _, event in events if event.type == TrackEvent.TYPE_SLICE_END and event.track_uuid in processes]
     expect(len(begun) == len(ended) == len(report["processes"]), "perfetto: a slice for each program")
     names = sorted(event.name for event in begun)
     expect(names == sorted(row["comm"] for row in report["processes"]), "perfetto: with its name")
+    slices = phase_slices(TrackEvent, [(ns, event) for ns, event in events if event.track_uuid not in processes])
+    told = lambda phase: (phase["name"], phase["start_ns"], phase["end_ns"], phase["peak_rss_bytes"], phase["peak_rss_bytes"] - phase["start_rss_bytes"], phase["peak_target_bytes"])
+    expect(sorted(of for of, _ in slices) == sorted(told(phase) for phase in report["phases"]), f"perfetto: {len(slices)} slices are the phases, with times, peaks and growth")
+    for name, scope in [("all, of it", "target"), ("in a thread", "thread"), ("task b", "track")]:
+        phase = next((phase for phase in report["phases"] if phase["name"] == name), None)
+        if not phase:
+            continue
+        track = tracks[next(uuid for of, uuid in slices if of == told(phase))]
+        around = tracks[track.parent_uuid]
+        if track.name == "overlapping phases":
+            track, around = around, tracks[around.parent_uuid]
+        right = {
+            "target": track.name == "phases of the target" and around.name == "target of memtrace",
+            "thread": (track.thread.pid, track.thread.tid, around.process.pid) == (phase["pid"], phase["thread"], phase["pid"]),
+            "track": track.name == f"track {phase['track']}" and around.process.pid == phase["pid"],
+        }[scope]
+        expect(right, f"perfetto: {name} is on a track of its {scope}")
     processor(path, report)
+
+
+def phase_slices(TrackEvent, events):
+    """Slices as the trace processor makes them: an end closes what was begun last on its track."""
+    slices, open_slices = [], {}
+    for ns, event in sorted(events, key=lambda of: of[0]):
+        stack = open_slices.setdefault(event.track_uuid, [])
+        if event.type == TrackEvent.TYPE_SLICE_BEGIN:
+            stack.append((ns, event))
+        elif event.type == TrackEvent.TYPE_SLICE_END:
+            begun_ns, begun = stack.pop()
+            values = {of.name: of.int_value for of in begun.debug_annotations}
+            figures = (values["peak_rss_bytes"], values["growth_bytes"], values["peak_target_bytes"])
+            slices.append(((begun.name, begun_ns, ns, *figures), event.track_uuid))
+    expect(not any(open_slices.values()), "perfetto: every slice of a phase ends")
+    return slices
 
 
 def processor(path, report):
@@ -166,6 +248,9 @@ def test_folded(report, path):
     expect(name in frames, f"folded-time: the largest process reaches {name}")
     us = sum(int(line.rsplit(" ", 1)[1]) for line in lines)
     held = sum((row["time_at_level"] or {"total_ns": 0})["total_ns"] for row in report["processes"]) / 1000
+    phases = {f"[{phase['name'].replace(';', '?')}]" for phase in report["phases"]}
+    found = {frame for frame in frames if frame.startswith("[")}
+    expect(found <= phases and bool(found) == bool(phases), f"folded-time: frames of {len(found)} phases")
     expect(abs(us - held) <= 0.02 * held + len(lines), "folded-time: the weights are the time that memory was held")
 
 

@@ -38,6 +38,68 @@ const chart = (page) => page.$eval("#chart", (node) => {
   return { x, y, width, height, from: Number(node.dataset.from), to: Number(node.dataset.to) };
 });
 
+/** Where the levels are in the window. */
+const levels = (page) => page.$eval("#levels", (node) => {
+  const { x, y, width, height } = node.getBoundingClientRect();
+  return { x, y, width, height };
+});
+
+/** The middle of the first band: that of the uppermost row, the leftmost in it. */
+async function findBand(page) {
+  const box = await page.$eval("#bands", (node) => {
+    const { x, y, width, height } = node.getBoundingClientRect();
+    return { x, y, width, height };
+  });
+  for (let y = 9; y < Math.min(box.height, 180); y += 9) {
+    for (let x = 70; x < box.width - 12; x += 4) {
+      await page.mouse.move(box.x + x, box.y + y);
+      if (!await page.isVisible("#marked")) continue;
+      const middle = await page.$eval("#marked", (node) => node.getBoundingClientRect().x + node.getBoundingClientRect().width / 2);
+      await page.mouse.move(middle, box.y + y);
+      return { x: middle, y: box.y + y };
+    }
+  }
+  return null;
+}
+
+async function lookAtPhases(page, name) {
+  if (!await page.isVisible("#phases-section")) {
+    console.log(`left out: ${name}: phases (this run has none)`);
+    return;
+  }
+  const names = await page.$$eval("#phases tbody td:first-child", (all) => all.map((cell) => cell.title));
+  expect(names.length > 0, `${name}: a table of ${names.length} phases`);
+  await page.$eval("#bands-box", (node) => node.scrollIntoView({ block: "center" }));
+  const place = await findBand(page);
+  expect(place !== null, `${name}: there are bands of phases`);
+  if (!place) return;
+  const told = await page.textContent("#tip .name");
+  const tip = await page.textContent("#tip");
+  expect(names.some((of) => told.startsWith(of)), `${name}: hovering over a band gives its name: ${told}`);
+  expect(/growth.*B.*peak.*B.*lasted.*s/.test(tip), `${name}: and its growth, peak and duration: ${tip}`);
+  if (pictures) await page.screenshot({ path: join(pictures, `${page.viewportSize().width}-${name.split(" ")[1]}-band.png`) });
+  const marked = await page.$eval("#marked", (node) => node.getBoundingClientRect().width);
+  const whole = await chart(page);
+  const scrolls = await page.$eval("#bands-box", (node) => node.scrollHeight > node.clientHeight);
+  // Bands that do not all fit take the wheel for themselves.
+  if (scrolls) await page.mouse.move(place.x, (await levels(page)).y + 60);
+  await page.mouse.wheel(0, -300);
+  await page.waitForTimeout(50);
+  const closer = await chart(page);
+  expect(closer.to - closer.from < whole.to - whole.from, `${name}: the wheel zooms bands and levels`);
+  await page.mouse.move(place.x, place.y + 1);
+  const wider = await page.$eval("#marked", (node) => node.getBoundingClientRect().width);
+  expect(wider >= marked, `${name}: bands grow with the zoom: ${marked.toFixed(1)} to ${wider.toFixed(1)} pixels`);
+  if (pictures) await page.screenshot({ path: join(pictures, `${page.viewportSize().width}-${name.split(" ")[1]}-band-zoom.png`) });
+  await page.click("#reset");
+  if (await page.isVisible("#phase-choice")) {
+    await page.click('#phase-choice button:text("one by one")');
+    const entries = await page.$$eval("#phases tbody tr", (all) => all.length);
+    expect(entries >= names.length, `${name}: phases one by one: ${entries}`);
+  }
+  await page.evaluate(() => window.scrollTo(0, 0));
+}
+
 async function look(width, scheme) {
   const name = `${width} ${scheme}`;
   const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme });
@@ -52,14 +114,16 @@ async function look(width, scheme) {
 
   const peak = await page.textContent("#peak");
   expect(/^\d[\d.]* [KMGT]?i?B$/.test(peak), `${name}: the peak is told: ${peak}`);
-  const drawn = await page.$$eval("canvas", (all) => all.filter((canvas) => canvas.id !== "histogram" || !canvas.hidden)
+  const drawn = await page.$$eval("canvas", (all) => all.filter((canvas) => canvas.checkVisibility())
     .every((canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte !== 0)));
   expect(drawn, `${name}: every canvas has something on it`);
   const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   expect(over <= 0, `${name}: nothing is wider than the window`);
 
+  await lookAtPhases(page, name);
   const whole = await chart(page);
-  const middle = { x: whole.x + whole.width / 2, y: whole.y + 120 };
+  const plot = await levels(page);
+  const middle = { x: whole.x + whole.width / 2, y: plot.y + 120 };
   await page.mouse.move(middle.x, middle.y);
   await page.waitForSelector("#tip:not([hidden])");
   const tip = await page.textContent("#tip");
@@ -71,7 +135,7 @@ async function look(width, scheme) {
   const closer = await chart(page);
   expect(closer.to - closer.from < whole.to - whole.from, `${name}: the wheel zooms in`);
   expect(closer.from > whole.from && closer.to < whole.to, `${name}: around the pointer`);
-  await page.dblclick("#chart", { position: { x: whole.width / 2, y: 120 } });
+  await page.dblclick("#levels", { position: { x: whole.width / 2, y: 120 } });
   const again = await chart(page);
   expect(again.from === whole.from && again.to === whole.to, `${name}: a double click shows all again`);
 

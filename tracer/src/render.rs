@@ -6,6 +6,7 @@ pub mod html;
 pub mod json;
 pub mod mprof;
 pub mod perfetto;
+mod phases;
 pub mod prom;
 pub mod text;
 

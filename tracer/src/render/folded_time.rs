@@ -4,12 +4,16 @@
 //! its level reached: `make;cc1;1MiB+;2MiB+ 250` says that for 250 µs it held from 2 to 4 MiB. So
 //! a frame is as wide as the time for which at least that much was held, and a high tower is a
 //! large program. Times of processes that ran side by side add up.
+//!
+//! While a phase of the process is open, the innermost stands in brackets between the two:
+//! `make;cc1;[parse];1MiB+`.
 
 use std::{
     collections::{BTreeMap, HashMap},
     io,
 };
 
+use super::phases::Owners;
 use crate::{
     report::schema::{ProcessRow, Report},
     units::Bytes,
@@ -24,13 +28,22 @@ const DEEPEST: usize = 24;
 /// Writes a line for each stack, by name.
 pub fn write(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
     let lines = descents(&report.processes);
+    let owners = Owners::of(report);
     let mut stacks: BTreeMap<String, u64> = BTreeMap::new();
     for (row, line) in report.processes.iter().zip(lines) {
+        let mut phases = owners.process(row.pid);
         for pair in row.timeline.points.windows(2) {
-            let ns = pair[1].at_ns.saturating_sub(pair[0].at_ns);
             let bytes = pair[0].rss_bytes();
-            if bytes > 0 {
-                *stacks.entry(stack(&line, bytes)).or_default() += ns;
+            if bytes <= 0 {
+                continue;
+            }
+            let (mut from_ns, to_ns) = (pair[0].at_ns, pair[1].at_ns);
+            while from_ns < to_ns {
+                let spell = phases.at(from_ns);
+                let until_ns = spell.until_ns.min(to_ns);
+                let stack = stack(&line, spell.name, bytes);
+                *stacks.entry(stack).or_default() += until_ns - from_ns;
+                from_ns = until_ns;
             }
         }
     }
@@ -43,8 +56,9 @@ pub fn write(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
     Ok(())
 }
 
-fn stack(line: &[&str], bytes: i64) -> String {
+fn stack(line: &[&str], phase: Option<&str>, bytes: i64) -> String {
     let mut stack: Vec<String> = line.iter().map(|name| frame(name)).collect();
+    stack.extend(phase.map(|name| format!("[{}]", frame(name))));
     let mut level = LEAST_BYTES;
     while level <= bytes {
         stack.push(format!("{}+", Bytes(level)));

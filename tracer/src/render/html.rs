@@ -13,6 +13,7 @@ use crate::{report::schema::Report, units::Bytes};
 const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/page.css");
 const CHART: &str = include_str!("html/chart.js");
+const BANDS: &str = include_str!("html/bands.js");
 const TABLES: &str = include_str!("html/tables.js");
 const SCRIPT: &str = include_str!("html/page.js");
 
@@ -34,6 +35,7 @@ pub fn write(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
         ("{{peak without script}}", &peak),
         ("{{figures}}", &figures),
         ("{{chart}}", CHART),
+        ("{{bands}}", BANDS),
         ("{{tables}}", TABLES),
         ("{{script}}", SCRIPT),
     ] {

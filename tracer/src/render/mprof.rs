@@ -1,10 +1,13 @@
 //! The run as `mprof run` would have left it, for `mprof plot`: `MEM` is the whole target, `CHLD`
-//! each process by itself. Since mprof joins points by lines, each level is told at both its ends.
+//! each process by itself, `FUNC` the longest phases, drawn as mprof draws functions. Since mprof
+//! joins points by lines, each level is told at both its ends.
 
-use std::{collections::BTreeMap, io, time::UNIX_EPOCH};
+use std::{cmp::Reverse, collections::BTreeMap, io, time::UNIX_EPOCH};
 
 use crate::{event::TargetAsked, report::schema::Report};
 
+/// Phases, at most: each gets brackets and a line in the legend.
+const MOST_PHASES: usize = 24;
 const NS_PER_SECOND: u128 = 1_000_000_000;
 
 /// Writes the lines. Its times are those of the wall clock, in seconds.
@@ -41,6 +44,32 @@ pub fn write(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
             let (mib, seconds) = (Mib(bytes), Seconds(start_ns, at_ns));
             writeln!(out, "CHLD {pid} {mib} {seconds}")
         })?;
+    }
+    phases(report, start_ns, out)
+}
+
+/// The longest phases, with the target's level where they begin and end: mprof puts these points
+/// on its line of the target.
+fn phases(report: &Report, start_ns: u128, out: &mut impl io::Write) -> io::Result<()> {
+    let points = &report.timeline.points;
+    let level = |at_ns: u64| {
+        let next = points.partition_point(|(point_ns, _)| *point_ns <= at_ns);
+        Mib(next.checked_sub(1).map_or(0, |last| points[last].1))
+    };
+    let mut longest: Vec<_> = report.phases.iter().collect();
+    longest.sort_by_key(|phase| Reverse(phase.end_ns - phase.start_ns));
+    for phase in longest.into_iter().take(MOST_PHASES) {
+        // A blank would end the name, a dot cut it.
+        let is_mark = |c: char| c.is_whitespace() || c.is_control() || c == '.';
+        let name = phase.name.replace(is_mark, "_");
+        let (from_ns, to_ns) = (phase.start_ns, phase.end_ns);
+        let (from, to) = (Seconds(start_ns, from_ns), Seconds(start_ns, to_ns));
+        let (first, last) = (level(from_ns), level(to_ns));
+        writeln!(
+            out,
+            "FUNC {name} {first} {from} {last} {to} {}",
+            phase.depth
+        )?;
     }
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! The run as a Perfetto trace: for each process a track with a slice for every program that it
-//! ran and a counter for each class of memory; the same counters for the whole target.
+//! ran and a counter for each class of memory; the same counters for the whole target. Phases are
+//! slices on tracks of their own, below those.
 
+mod phases;
 mod wire;
 
 use std::{collections::BTreeMap, io};
 
 use self::wire::Message;
 use crate::{
-    report::schema::{ClassPoint, ProcessRow, Report},
+    report::schema::{ClassPoint, PhaseScope, ProcessRow, Report},
     units::Bytes,
 };
 
@@ -25,6 +27,7 @@ mod field {
         pub(in super::super) const UUID: u32 = 1;
         pub(in super::super) const NAME: u32 = 2;
         pub(in super::super) const PROCESS: u32 = 3;
+        pub(in super::super) const THREAD: u32 = 4;
         pub(in super::super) const PARENT: u32 = 5;
         pub(in super::super) const COUNTER: u32 = 8;
     }
@@ -32,6 +35,10 @@ mod field {
         pub(in super::super) const PID: u32 = 1;
         pub(in super::super) const COMMAND_LINE: u32 = 2;
         pub(in super::super) const NAME: u32 = 6;
+    }
+    pub(super) mod thread {
+        pub(in super::super) const PID: u32 = 1;
+        pub(in super::super) const TID: u32 = 2;
     }
     pub(super) mod counter {
         pub(in super::super) const UNIT: u32 = 3;
@@ -85,10 +92,19 @@ pub fn write(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
     for row in &report.processes {
         processes.entry(row.pid).or_default().push(row);
     }
-    for ((pid, rows), number) in processes.into_iter().zip(1..) {
-        process(report, pid, &rows, number * TRACKS_EACH, &mut trace)?;
+    // Of a process that the report does not list there may still be phases.
+    for phase in &report.phases {
+        if phase.scope != PhaseScope::Target {
+            processes.entry(phase.pid).or_default();
+        }
     }
-    Ok(())
+    let mut tracks: BTreeMap<Option<u32>, u64> = BTreeMap::new();
+    for ((pid, rows), number) in processes.into_iter().zip(1..) {
+        let uuid = number * TRACKS_EACH;
+        process(report, pid, &rows, uuid, &mut trace)?;
+        tracks.insert(pid, uuid);
+    }
+    phases::write(report, &tracks, &mut trace)
 }
 
 fn target<W: io::Write>(report: &Report, trace: &mut Trace<'_, W>) -> io::Result<()> {
@@ -174,23 +190,25 @@ fn slice<W: io::Write>(
     let end_ns = row.end_ns.unwrap_or(report.duration_ns).max(start_ns);
     let mut event = trace.event(SLICE_BEGIN, track);
     event.text(field::event::NAME, &row.comm);
-    let mut annotate = |name: &str, value: &dyn Fn(&mut Message)| {
-        let mut annotation = Message::default();
-        annotation.text(field::annotation::NAME, name);
-        value(&mut annotation);
-        event.message(field::event::ANNOTATION, &annotation);
-    };
-    annotate("command", &|annotation| {
+    annotate(&mut event, "command", |annotation| {
         annotation.text(field::annotation::TEXT, &row.argv.join(" "));
     });
     if let Some(peak) = row.peak {
-        annotate("peak_rss_bytes", &|annotation| {
+        annotate(&mut event, "peak_rss_bytes", |annotation| {
             annotation.number(field::annotation::INT, peak.rss_bytes.cast_unsigned());
         });
     }
     trace.tell(start_ns, &event)?;
     let event = trace.event(SLICE_END, track);
     trace.tell(end_ns, &event)
+}
+
+/// Adds a figure that is shown with the event.
+fn annotate(event: &mut Message, name: &str, value: impl FnOnce(&mut Message)) {
+    let mut annotation = Message::default();
+    annotation.text(field::annotation::NAME, name);
+    value(&mut annotation);
+    event.message(field::event::ANNOTATION, &annotation);
 }
 
 /// Writes packets.

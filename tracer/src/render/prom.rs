@@ -4,11 +4,13 @@ use std::{cmp::Reverse, io};
 
 use crate::{
     event::TargetAsked,
-    report::schema::{Histogram, Report},
+    report::schema::{Histogram, PhaseSummary, Report},
 };
 
 /// Rows that have a series of their own, at most: those with the highest peaks.
 const MOST_ROWS: usize = 100;
+/// Names of phases, likewise.
+const MOST_PHASES: usize = 100;
 const NS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Writes the metrics. What is not known is left out.
@@ -43,6 +45,7 @@ pub fn write(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
     if let Some(held) = &report.histograms.rss_time_at_level {
         time_at_level(held, out)?;
     }
+    phases(&report.phase_summary, out)?;
     rows(report, out)
 }
 
@@ -123,6 +126,61 @@ fn time_at_level<W: io::Write>(held: &Histogram, out: &mut Metrics<'_, W>) -> io
         ("1.0", held.max),
     ] {
         out.sample(name, &[("quantile", quantile)], &bytes.to_string())?;
+    }
+    Ok(())
+}
+
+/// A family of samples, one for each name of a phase.
+type OfPhases = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&PhaseSummary) -> String,
+);
+
+/// What is told of each name of a phase, over all its entries.
+const OF_PHASES: [OfPhases; 5] = [
+    (
+        "phase_peak_bytes",
+        "bytes",
+        "Highest resident memory of the process while the phase was open.",
+        |of| of.peak_max_bytes.to_string(),
+    ),
+    (
+        "phase_growth_bytes",
+        "bytes",
+        "Most by which it rose above its level at the phase's begin.",
+        |of| of.growth_max_bytes.to_string(),
+    ),
+    (
+        "phase_peak_target_bytes",
+        "bytes",
+        "Highest resident memory of the whole target while the phase was open.",
+        |of| of.peak_target_max_bytes.to_string(),
+    ),
+    (
+        "phase_duration_seconds",
+        "seconds",
+        "Time in the phase, all entries together.",
+        |of| seconds(of.duration_ns),
+    ),
+    ("phase_entries", "", "Entries of the phase.", |of| {
+        of.count.to_string()
+    }),
+];
+
+fn phases<W: io::Write>(all: &[PhaseSummary], out: &mut Metrics<'_, W>) -> io::Result<()> {
+    let mut shown: Vec<_> = all.iter().collect();
+    shown.sort_by_key(|of| Reverse(of.peak_max_bytes));
+    shown.truncate(MOST_PHASES);
+    if shown.is_empty() {
+        return Ok(());
+    }
+    for (name, unit, help, value) in OF_PHASES {
+        out.head(name, "gauge", unit, help)?;
+        for of in &shown {
+            out.sample(name, &[("phase", &of.name)], &value(of))?;
+        }
     }
     Ok(())
 }

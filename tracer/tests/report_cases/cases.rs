@@ -4,7 +4,7 @@ use memtrace::{
     event::{Doubt, EndReason, Reading},
     report::schema::Report,
 };
-use tracer_common::record::kind;
+use tracer_common::record::{kind, mark};
 
 use crate::{
     run::{PAGE, Run, mib, pages},
@@ -171,4 +171,47 @@ pub(crate) fn killed() -> Report {
         33 + 50 + 1990 + 3,
     );
     run.report(9)
+}
+
+/// Phases of every kind: of the target, nested, of two threads, on tracks that overlap, of a child,
+/// left open.
+pub(crate) fn phased() -> Report {
+    let mut run = Run::command(&["./train"]);
+    run.exec(1, &["./train"]).level(1, pages(mib(4), 500, 0));
+    run.mark(1, mark::BEGIN_TARGET, "all of it", 0)
+        .begin(1, "load")
+        .wait(1)
+        .level(1, pages(mib(40), 500, 0))
+        .begin(1, "parse, \"fast\"")
+        .wait(2)
+        .level(1, pages(mib(90), 500, 0))
+        .end(1)
+        .level(1, pages(mib(50), 500, 0))
+        .wait(1)
+        .end(1);
+    let child = run.fork(1);
+    run.exec(child, &["worker", "--one"])
+        .begin(1, "train")
+        .mark_in(1, 5000, mark::BEGIN, "prefetch", 0)
+        .begin(child, "work")
+        .wait(1)
+        .level(child, pages(mib(30), 400, 0))
+        .level(1, pages(mib(60), 500, 0))
+        .wait(2)
+        .mark_in(1, 5000, mark::END, "", 0)
+        .exit(child, 0)
+        .end(1);
+    run.mark(1, mark::BEGIN, "task a", u64::MAX)
+        .wait(1)
+        .mark(1, mark::BEGIN, "task b", u64::MAX)
+        .level(1, pages(mib(70), 500, 0))
+        .wait(1)
+        .mark(1, mark::END, "task a", u64::MAX)
+        .wait(1)
+        .mark(1, mark::END, "task b", u64::MAX)
+        .mark(1, mark::END_TARGET, "", 0)
+        .begin(1, "load")
+        .wait(1)
+        .exit(1, 0);
+    run.report(0)
 }

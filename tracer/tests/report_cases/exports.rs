@@ -93,6 +93,7 @@ fn a_page_of_very_many_processes_stays_small() {
     for i in 0..3_000 {
         let child = run.wait(1).fork(1);
         run.exec(child, &["cc1", &"-Wsomething".repeat(40)]);
+        run.begin(child, "translation unit");
         for step in 1..40 {
             run.wait(1)
                 .level(child, pages(step * (50 + i % 97), 700, 0));

@@ -2,6 +2,7 @@
 
 use memtrace::event::{Doubt, EndReason, Ended};
 use proptest::prelude::*;
+use tracer_common::record::mark;
 
 use crate::run::{Run, pages};
 
@@ -13,6 +14,7 @@ pub(crate) enum Step {
     Exec(usize, usize),
     Level(usize, i64, i64, i64),
     Exit(usize, u32),
+    Mark(usize, u32, usize, u64),
     Wait(u64),
 }
 
@@ -24,6 +26,13 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
         (any::<usize>(), 0..100_000_i64, 0..5_000_i64, 0..3_i64)
             .prop_map(|(who, anon, file, shmem)| Step::Level(who, anon, file, shmem)),
         (any::<usize>(), any::<u32>()).prop_map(|(who, status)| Step::Exit(who, status & 0xffff)),
+        (
+            any::<usize>(),
+            mark::BEGIN..=mark::END_TARGET,
+            any::<usize>(),
+            0..3_u64
+        )
+            .prop_map(|(who, what, name, track)| Step::Mark(who, what, name, track)),
         (0..100_000_u64).prop_map(Step::Wait),
     ];
     prop::collection::vec(step, 0..60)
@@ -83,6 +92,9 @@ pub(crate) fn live(steps: &[Step], names: &[String]) -> Run {
                     run.exit(process, status);
                     alive.retain(|(p, _)| *p != process);
                 }
+            }
+            Step::Mark(who, what, name, track) => {
+                run.mark(pick(who).0, what, &names[name % names.len()], track);
             }
             Step::Wait(ticks) => {
                 run.wait(ticks);

@@ -9,7 +9,7 @@ use tracer_common::{
     limits::{ARGV_BYTES, COMM_BYTES, QUANTUM_SHIFT},
     record::{
         Execed, Header, Level, ProcessExited, ProcessFreed, ProcessStarted, SpaceClosed,
-        SpaceOpened, kind, via,
+        SpaceOpened, kind, mark, via,
     },
 };
 
@@ -22,13 +22,15 @@ pub(crate) const TICK: u64 = 10_000_000;
 
 /// A process of the world.
 #[derive(Clone, Debug)]
-struct Task {
-    pid: u32,
-    space: u32,
+pub(crate) struct Task {
+    pub(crate) pid: u32,
+    pub(crate) space: u32,
     comm: String,
     maxrss: u64,
-    faults: u64,
+    pub(crate) faults: u64,
     shares: bool,
+    /// It has marked a phase: its ends are marked too.
+    pub(crate) marked: bool,
 }
 
 /// The world and the events so far.
@@ -44,7 +46,7 @@ pub(crate) struct Run {
     pub(crate) lost: [u64; kind::COUNT],
     pub(crate) asked: TargetAsked,
     pub(crate) spaces: BTreeMap<u32, Space>,
-    tasks: BTreeMap<u32, Task>,
+    pub(crate) tasks: BTreeMap<u32, Task>,
 }
 
 /// Pages of each class.
@@ -62,7 +64,7 @@ pub(crate) fn mib(amount: i64) -> i64 {
     amount * 256
 }
 
-fn padded<const N: usize>(text: &[u8]) -> [u8; N] {
+pub(crate) fn padded<const N: usize>(text: &[u8]) -> [u8; N] {
     let mut bytes = [0; N];
     let len = text.len().min(N);
     bytes[..len].copy_from_slice(&text[..len]);
@@ -102,6 +104,7 @@ impl Run {
             maxrss: 900,
             faults: 33,
             shares: false,
+            marked: false,
         };
         run.tasks.insert(1, task);
         run.emit_started(1, 0, 0, via::HOLDER);
@@ -128,13 +131,14 @@ impl Run {
                 maxrss: hiwater,
                 faults,
                 shares: false,
+                marked: false,
             },
         );
         run.emit_started(1, 0, 1, via::CENSUS);
         run
     }
 
-    fn header(&mut self, kind: u32) -> Header {
+    pub(crate) fn header(&mut self, kind: u32) -> Header {
         self.emitted[kind as usize] += 1;
         // No two records carry the same time.
         self.now += 1;
@@ -156,6 +160,7 @@ impl Run {
         let (old, now) = (space.level, self.now);
         space.level = level;
         space.level_rss = level.rss();
+        space.segment = space.segment.max(level.rss());
         space.vm.peak = space.vm.peak.max(level.rss().unsigned_abs() * 3);
         if level.rss() > space.peak.rss {
             space.peak = Peak {
@@ -171,6 +176,7 @@ impl Run {
         target.level.shmem += level.shmem - old.shmem;
         target.level.swap += level.swap - old.swap;
         target.level_rss = target.level.rss();
+        target.segment = target.segment.max(target.level_rss);
         if target.level_rss > target.peak.rss {
             target.peak = Peak {
                 rss: target.level_rss,
@@ -256,7 +262,7 @@ impl Run {
         self.events.push(Event::ProcessStarted(Box::new(started)));
     }
 
-    fn mark(&self, space: u32) -> u64 {
+    fn hiwater(&self, space: u32) -> u64 {
         let mark = self
             .spaces
             .get(&space)
@@ -287,6 +293,7 @@ impl Run {
                 maxrss: 0,
                 faults: 0,
                 shares,
+                marked: false,
             },
         );
         self.emit_started(process, parent, space, via::FORK);
@@ -305,6 +312,7 @@ impl Run {
 
     /// Enters a program whose memory begins with 40 file pages.
     pub(crate) fn exec(&mut self, process: u32, argv: &[&str]) -> &mut Self {
+        self.leave(process, mark::EXECS);
         let Task {
             space: left,
             faults,
@@ -313,7 +321,7 @@ impl Run {
             ..
         } = self.tasks[&process].clone();
         let before = self.spaces.get(&left).map(|space| space.level);
-        let before_hiwater = self.mark(left);
+        let before_hiwater = self.hiwater(left);
         let space = self.open(process, via::EXEC, pages(1, 0, 0), 0);
         if before.is_some() && !shares {
             self.close(left);
@@ -361,7 +369,8 @@ impl Run {
     /// The last thread exits, with a status as `wait` gives it; its space goes if it is the last
     /// to use it.
     pub(crate) fn exit(&mut self, process: u32, status: u32) -> &mut Self {
-        let hiwater = self.mark(self.tasks[&process].space);
+        self.leave(process, mark::PROCESS_ENDS);
+        let hiwater = self.hiwater(self.tasks[&process].space);
         let task = self.tasks.remove(&process).unwrap();
         self.target.processes -= 1;
         let end = self.spaces[&task.space].level;

@@ -20,7 +20,9 @@ macro_rules! snapshots {
     )+};
 }
 
-snapshots!(trivial, exec_chain, vfork, many, attached, doubtful, killed);
+snapshots!(
+    trivial, exec_chain, vfork, many, attached, doubtful, killed, phased
+);
 
 #[test]
 fn json() {

@@ -98,11 +98,11 @@ const FRAME = { left: 68, right: 12, top: 30, bottom: 26 };
 
 /**
  * The stacked levels. Each column of pixels shows the instant at which the target was greatest
- * within it, so that no spike is too short to be seen.
+ * within it, so that no spike is too short to be seen. Cuts are the times at which phases meet.
  */
 function drawLevels(canvas, what) {
   const { g, width, height } = sharpen(canvas);
-  const { from, to, total, layers, peak } = what;
+  const { from, to, total, layers, peak, cuts } = what;
   const [x0, x1] = [FRAME.left, width - FRAME.right];
   const [y0, y1] = [height - FRAME.bottom, FRAME.top];
   const columns = Math.max(1, Math.floor(x1 - x0));
@@ -151,6 +151,15 @@ function drawLevels(canvas, what) {
     g.fill();
     g.globalAlpha = 1;
   }
+  g.strokeStyle = colour("--soft");
+  g.globalAlpha = 0.55;
+  g.setLineDash([1, 3]);
+  for (const cut of cuts) {
+    const at = Math.round(x(cut)) + 0.5;
+    g.beginPath(); g.moveTo(at, 0); g.lineTo(at, y0); g.stroke();
+  }
+  g.setLineDash([]);
+  g.globalAlpha = 1;
   g.strokeStyle = colour("--ink");
   g.lineWidth = 1.25;
   g.lineJoin = "round";

@@ -1,5 +1,7 @@
 //! What the page draws: the report cut down to what can be seen, so that the file stays small.
 
+mod phases;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -7,11 +9,12 @@ use std::{
 
 use serde::Serialize;
 
+use self::phases::Phases;
 use crate::{
     model::timeline::{Point, Timeline},
     report::schema::{
         Certainty, Check, ClassTimeline, CountCheck, Exit, Histograms, Host, Overhead, ProcessRow,
-        Report, TargetPeak, TargetSection, Tool, Verdict,
+        Report, TargetPeak, TargetSection, Tool, Verdict, Vm,
     },
 };
 
@@ -52,6 +55,7 @@ pub(super) struct Figures<'a> {
     commands_left_out: usize,
     /// Rows that are not drawn.
     rows_left_out: u64,
+    phases: Phases<'a>,
     histograms: &'a Histograms,
     checks: &'a [Check],
     count_checks: &'a [CountCheck],
@@ -77,6 +81,8 @@ struct Row<'a> {
     shmem_bytes: Option<i64>,
     p50_bytes: Option<i64>,
     p99_bytes: Option<i64>,
+    /// Calls that changed the virtual size: what, how many, bytes; those that there were.
+    calls: Vec<(&'static str, u64, u64)>,
     /// Microseconds and pages, each as the difference to the one before.
     level: Vec<i64>,
 }
@@ -126,6 +132,7 @@ impl<'a> Figures<'a> {
                 .collect(),
             commands,
             commands_left_out: commands_left_out + report.folded.len(),
+            phases: Phases::of(report, page_bytes),
             histograms: &report.histograms,
             checks: &report.checks,
             count_checks: &report.count_checks,
@@ -173,9 +180,21 @@ impl<'a> Row<'a> {
             shmem_bytes: peak.and_then(|peak| peak.shmem_bytes),
             p50_bytes: row.time_at_level.map(|held| held.p50_bytes),
             p99_bytes: row.time_at_level.map(|held| held.p99_bytes),
+            calls: row.vm.as_ref().map_or_else(Vec::new, calls),
             level: differences(level.iter().map(|point| [us(point.at_ns), point.pages])),
         }
     }
+}
+
+fn calls(vm: &Vm) -> Vec<(&'static str, u64, u64)> {
+    let all = [
+        ("mmap", vm.mmap.count, vm.mmap.bytes),
+        ("munmap", vm.munmap.count, vm.munmap.bytes),
+        ("mremap", vm.mremap.count, vm.mremap.bytes),
+        ("brk", vm.brk.count, vm.brk.bytes),
+        ("stack", vm.stack.count, vm.stack.bytes),
+    ];
+    all.into_iter().filter(|(_, count, _)| *count > 0).collect()
 }
 
 /// How much for how long, bytes times nanoseconds.

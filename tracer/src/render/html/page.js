@@ -69,6 +69,7 @@ for (const row of rows.slice().sort((a, b) => a.start - b.start || a.image - b.i
 for (const lane of lanes) {
   lane.held = lane.rows.reduce((sum, row) => sum + heldIn(row.level), 0);
 }
+const tracks = phaseTracks(figures.phases, figures.page_bytes);
 const highestPeak = Math.max(1, ...lanes.map((lane) => lane.peak));
 
 // ---- head
@@ -101,11 +102,17 @@ for (const [name, value] of [
 // ---- layers
 
 const palette = Array.from({ length: 9 }, (_, i) => `--c${i}`);
-const views = { class: "class", command: "command", process: "process" };
+const views = ["class", "command", "process"];
 const FEW_LANES = 12;
-let view = { from: 0, to: end, by: "class", all: false };
+const FEW_TRACKS = 8;
+/** A canvas cannot be of any height. */
+const MOST_TRACK_ROWS = 300;
+/** With more lines than this across the levels these could not be read. */
+const MOST_CUTS = 24;
+let view = { from: 0, to: end, by: "class", all: false, allTracks: false };
 let layers = [];
 let shownLanes = [];
+let shownBands = [];
 
 const commands = figures.commands.map(({ comm, level }) => ({ name: comm || "?", level: series(level, 1, figures.page_bytes) }));
 const colours = new Map();
@@ -113,7 +120,7 @@ commands.forEach((command, i) => colours.set(command.name, palette[i]));
 const topProcesses = interesting(lanes, palette.length);
 topProcesses.forEach((lane, i) => colours.set(lane, palette[i]));
 
-/** Lanes worth a look: by turns that with the highest peak and that which held most for longest. */
+/** Lanes or tracks worth a look: by turns that with the highest peak and that which held most for longest. */
 function interesting(among, most) {
   const byPeak = among.slice().sort((a, b) => b.peak - a.peak);
   const byHeld = among.slice().sort((a, b) => b.held - a.held);
@@ -150,10 +157,43 @@ function laneLevel(lane, t) {
 
 let frame = { x0: 0, x1: 1 };
 
+/** The bands in view; gives the times at which the outermost begin and end, if they are few. */
+function drawPhases() {
+  if (tracks.length === 0) return [];
+  $("bands-box").hidden = $("phase-line").hidden = false;
+  const there = tracks.filter((track) => hasBand(track, view.from, view.to));
+  const chosen = new Set();
+  let room = MOST_TRACK_ROWS;
+  for (const track of interesting(there, view.allTracks ? there.length : FEW_TRACKS)) {
+    room -= track.rows.length;
+    if (room >= 0 || chosen.size === 0) chosen.add(track);
+  }
+  const [x0, x1] = [FRAME.left, $("levels").clientWidth - FRAME.right];
+  const box = $("bands-box");
+  const isWhole = view.from === 0 && view.to === end;
+  if (isWhole) box.style.height = "";
+  shownBands = drawBands($("bands"), { ...view, x0, x1, tracks: tracks.filter((track) => chosen.has(track)) });
+  // With fewer tracks in a part of the run, the levels below stay where they are.
+  if (isWhole) box.style.height = `${box.offsetHeight}px`;
+  $("all-tracks").hidden = there.length <= FEW_TRACKS;
+  $("all-tracks").textContent = view.allTracks ? "only the main tracks of phases" : `all ${count(there.length)} tracks of phases`;
+  const together = shownBands.filter(({ bands }) => bands.length > 1).reduce((sum, { bands }) => sum + bands.length, 0);
+  const notes = [];
+  if (together) notes.push(`${count(together)} phases are too narrow to be told apart and drawn together: zoom in to part them.`);
+  if (chosen.size < there.length) notes.push(`Shown are ${count(chosen.size)} of ${count(there.length)} tracks.`);
+  if (box.scrollHeight > box.clientHeight) notes.push("Scroll the bands to see those below.");
+  if (figures.phases.entries_left_out) notes.push(`The ${many(figures.phases.entries_left_out, "shortest phase is", "shortest phases are")} in the sums by name only.`);
+  $("phase-note").textContent = notes.join(" ");
+  const outermost = shownBands.filter(({ row, narrow }) => row === 0 && !narrow).map(({ bands: [band] }) => band);
+  const cuts = [...new Set(outermost.flatMap((band) => [band.start, band.end]))].filter((t) => t > view.from && t < view.to);
+  return cuts.length <= MOST_CUTS ? cuts : [];
+}
+
 function draw() {
+  const cuts = drawPhases();
   layers = stacked();
   frame = drawLevels($("levels"), {
-    ...view, total, layers,
+    ...view, total, layers, cuts,
     peak: peak && peak.at_ns !== null ? { at: peak.at_ns, bytes: peak.rss_bytes, text: `peak ${bytesText(peak.rss_bytes)}` } : null,
   });
   for (const lane of lanes) lane.colour = colourOf(lane);
@@ -204,7 +244,41 @@ function tellLane(tip, event, t) {
     add(line, "span", name);
     add(line, "b", bytesText(bytes));
   }
+  for (const [name, calls, bytes] of row?.calls ?? []) {
+    const line = add(tip, "div", undefined, "row when");
+    add(line, "span", `${name}, ${many(calls, "call", "calls")}`);
+    add(line, "span", bytesText(bytes));
+  }
   return true;
+}
+
+/** What the tip says of the phase under the pointer, or of several in one place; gives them. */
+function tellBand(tip, event) {
+  const box = $("bands").getBoundingClientRect();
+  const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+  const shape = shownBands.find((shape) => shape.a - 1 <= x && x <= shape.b && shape.y <= y && y < shape.y + BAND);
+  if (!shape) return null;
+  const { bands } = shape;
+  const [first] = bands;
+  const most = (key) => bands.reduce((most, band) => (band[key] === null ? most : Math.max(most ?? band[key], band[key])), null);
+  const names = bands.length === 1 ? [first.of.name] : namesOf(bands).map(([name, times]) => `${name} × ${count(times)}`);
+  const name = rows.find((row) => row.pid === first.track.pid && row.start <= first.start && first.start <= row.end)?.name;
+  add(tip, "div", names.length > 3 ? `${names.slice(0, 3).join(", ")} …` : names.join(", "), "mono name");
+  add(tip, "div", trackText(first.track, name), "when");
+  const least = bands.every((band) => band.exact) ? "" : "at least ";
+  const [grown, highest] = bands.length === 1 ? ["growth", "peak"] : ["growth, most", "peak, highest"];
+  const lines = [[grown, least + signedText(most("growth"))], [highest, least + bytesText(most("peak"))]];
+  if (first.track.scope !== "target") lines.push(["the target's peak then", least + bytesText(most("target"))]);
+  lines.push(["lasted", timeText(bands.reduce((sum, band) => sum + band.lasted, 0))]);
+  if (bands.length > 1) Object.assign(lines.at(-1), ["lasted, together"]);
+  else if (first.of.count > 1) lines.push(["entry", `${count(first.nth)} of ${count(first.of.count)}`]);
+  for (const [what, text] of lines) {
+    const line = add(tip, "div", undefined, "row");
+    add(line, "span", what);
+    add(line, "b", text);
+  }
+  if (bands.length === 1 && first.ended) add(tip, "div", ENDS[first.ended], "when");
+  return shape;
 }
 
 function tellLayers(tip, best, span) {
@@ -228,14 +302,19 @@ function hover(event) {
   const best = greatestIn(total, 0, timeAt(x), timeAt(x) + span);
   const tip = $("tip");
   tip.replaceChildren();
+  const band = event.target === $("bands") ? tellBand(tip, event) : null;
   const isLane = event.target === $("lanes") && tellLane(tip, event, timeAt(x));
-  if (!isLane) tellLayers(tip, best, span);
+  if (!isLane && !band) tellLayers(tip, best, span);
+  $("marked").hidden = !band;
+  if (band) Object.assign($("marked").style, { left: `${band.a}px`, width: `${band.b - band.a}px`, height: `${$("levels").offsetTop + $("levels").offsetHeight - FRAME.bottom}px` });
   tip.hidden = $("cursor").hidden = false;
   $("cursor").style.left = `${x}px`;
   const beside = x + 16 + tip.offsetWidth < chart.clientWidth ? x + 16 : x - 16 - tip.offsetWidth;
   tip.style.left = `${Math.max(0, beside)}px`;
+  // Below the bands, so that none is hidden; beside the pointer over the lanes.
+  const below = $("levels").offsetTop + (band ? 8 : 36);
   const box = chart.getBoundingClientRect();
-  tip.style.top = isLane ? `${Math.min(event.clientY - box.top + 14, box.height - tip.offsetHeight)}px` : "36px";
+  tip.style.top = `${isLane ? Math.min(event.clientY - box.top + 14, box.height - tip.offsetHeight) : below}px`;
 }
 
 chart.addEventListener("pointermove", (event) => {
@@ -258,12 +337,15 @@ chart.addEventListener("pointerup", (event) => {
   if (b - a >= 4) zoom(timeAt(a), timeAt(b));
 });
 chart.addEventListener("pointercancel", () => { dragFrom = null; $("selection").hidden = true; });
-chart.addEventListener("pointerleave", () => { $("tip").hidden = $("cursor").hidden = true; });
+chart.addEventListener("pointerleave", () => { $("tip").hidden = $("cursor").hidden = $("marked").hidden = true; });
 chart.addEventListener("wheel", (event) => {
   const out = event.deltaY > 0;
   const whole = view.from === 0 && view.to === end;
-  // Over the lanes the wheel scrolls them; with the whole run in view it scrolls the page.
-  if ((out && whole) || $("lanes-box").contains(event.target)) return;
+  const bandsBox = $("bands-box");
+  const scrolls = bandsBox.contains(event.target) && bandsBox.scrollHeight > bandsBox.clientHeight;
+  // Over the lanes the wheel scrolls them, and over bands if they do not all fit; with the whole
+  // run in view it scrolls the page.
+  if ((out && whole) || scrolls || $("lanes-box").contains(event.target)) return;
   event.preventDefault();
   const at = timeAt(inside(place(event)));
   const factor = Math.exp(Math.sign(event.deltaY) * Math.min(Math.abs(event.deltaY), 120) / 400);
@@ -279,19 +361,23 @@ chart.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 $("reset").addEventListener("click", () => zoom(0, end));
+$("all-tracks").addEventListener("click", () => { view.allTracks = !view.allTracks; draw(); });
 $("all-lanes").addEventListener("click", () => { view.all = !view.all; draw(); });
 
-for (const [by, name] of Object.entries(views)) {
-  const button = add($("stack"), "button", `by ${name}`);
-  button.type = "button";
-  button.setAttribute("aria-pressed", String(by === view.by));
-  button.addEventListener("click", () => {
-    view.by = by;
-    for (const other of $("stack").children) other.setAttribute("aria-pressed", String(other === button));
-    draw();
-  });
+/** Buttons of which one is pressed. */
+function choose(box, choices, chosen, take) {
+  for (const [name, what] of choices) {
+    const button = add(box, "button", name);
+    button.type = "button";
+    button.setAttribute("aria-pressed", String(what === chosen));
+    button.addEventListener("click", () => {
+      for (const other of box.children) other.setAttribute("aria-pressed", String(other === button));
+      take(what);
+    });
+  }
 }
 
+choose($("stack"), views.map((by) => [`by ${by}`, by]), view.by, (by) => { view.by = by; draw(); });
 new ResizeObserver(() => draw()).observe(document.querySelector("main"));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
 fillTables();

@@ -6,6 +6,15 @@ const VERDICTS = {
   unavailable: "not known",
 };
 
+/** How a phase ended, if not by its own marker. */
+const ENDS = {
+  thread_end: "to its thread's end", exit: "to the exit", exec: "to the exec", jump: "left by a jump",
+  trace_end: "still open",
+};
+/** Entries that are listed one by one. */
+const FEW_ENTRIES = 50;
+const FEW_ROWS = 15;
+
 function heads(table, names) {
   const line = add(add(table, "thead"), "tr");
   for (const [name, className] of names) add(line, "th", name, className);
@@ -26,9 +35,66 @@ function fillProcesses(most) {
       bytesText(row.anon_bytes), bytesText(row.file_bytes), bytesText(row.p50_bytes), timeText(row.end - row.start),
     ]) add(line, "td", String(text), "n");
   }
-  const hidden = sorted.length - Math.min(most, sorted.length);
-  $("more").hidden = hidden === 0;
-  $("more").textContent = `show ${count(hidden)} more`;
+  showMore($("more"), sorted.length - most);
+}
+
+function showMore(button, hidden) {
+  button.hidden = hidden <= 0;
+  button.textContent = `show ${count(hidden)} more`;
+}
+
+/** A phase's name, below that of the one around it. */
+function phaseName(line, { name }, depth, note) {
+  const cell = add(line, "td", name, "what mono");
+  cell.title = name;
+  cell.style.paddingLeft = `${Math.min(depth, 6) * 16}px`;
+  if (note) add(cell, "span", ` ${note}`, "ended");
+}
+
+function fillPhaseEntries(most) {
+  const body = heads($("phases"), [["phase"], ["growth", "n"], ["peak", "n"], ["whole target", "n"], ["lasted", "n"], ["began", "n"], ["of"]]);
+  const entries = tracks.flatMap((track) => track.rows.flat()).sort((a, b) => a.start - b.start || a.depth - b.depth);
+  for (const band of entries.slice(0, most)) {
+    const line = add(body, "tr");
+    phaseName(line, band.of, band.depth, band.exact ? ENDS[band.ended] : "at least");
+    for (const text of [signedText(band.growth), bytesText(band.peak), bytesText(band.target), timeText(band.lasted), timeText(band.start)]) add(line, "td", text, "n");
+    add(line, "td", trackText(band.track), "of");
+  }
+  return entries.length - most;
+}
+
+function fillPhaseNames(most) {
+  const { names, names_left_out } = figures.phases;
+  const body = heads($("phases"), [["phase"], ["entries", "n"], ["growth, most", "n"], ["peak, highest", "n"], ["whole target", "n"], ["lasted, together", "n"]]);
+  for (const of of names.slice(0, most)) {
+    const line = add(body, "tr");
+    phaseName(line, of, of.depth);
+    for (const text of [count(of.count), signedText(of.growth_bytes), bytesText(of.peak_bytes), bytesText(of.target_bytes), timeText(of.duration_ns)]) add(line, "td", text, "n");
+  }
+  if (most >= names.length && names_left_out) add(add(body, "tr"), "td", `${many(names_left_out, "name", "names")} with lower peaks`, "why").colSpan = 6;
+  return names.length - most;
+}
+
+/** By name; one by one too while they are few, and only so if no name comes twice. */
+function fillPhases() {
+  const { names, entries, entries_left_out } = figures.phases;
+  if (names.length === 0) return;
+  $("phases-section").hidden = false;
+  const isFew = entries_left_out === 0 && entries.length <= FEW_ENTRIES;
+  let fill = isFew && entries.length === names.length ? fillPhaseEntries : fillPhaseNames;
+  const show = (most) => {
+    $("phases").replaceChildren();
+    showMore($("more-phases"), fill(most));
+  };
+  $("more-phases").addEventListener("click", () => show(Infinity));
+  if (isFew && entries.length > names.length) {
+    choose($("phase-choice"), [["by name", fillPhaseNames], ["one by one", fillPhaseEntries]], fill, (chosen) => {
+      fill = chosen;
+      show(FEW_ROWS);
+    });
+    $("phase-choice").hidden = false;
+  }
+  show(FEW_ROWS);
 }
 
 function fillChecks() {
@@ -67,7 +133,8 @@ function fillCertainty() {
 }
 
 function fillTables() {
-  fillProcesses(15);
+  fillPhases();
+  fillProcesses(FEW_ROWS);
   $("more").addEventListener("click", () => fillProcesses(Infinity));
   fillChecks();
   fillCertainty();

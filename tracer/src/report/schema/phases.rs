@@ -47,7 +47,7 @@ pub struct PhaseRow {
 }
 
 /// What a phase belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PhaseScope {
     /// A thread.
