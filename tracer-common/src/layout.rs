@@ -32,6 +32,14 @@ macro_rules! offsets {
             TASK_MIN_FLT = "task_struct" "min_flt";
             TASK_MAJ_FLT = "task_struct" "maj_flt";
             TASK_START_BOOTTIME = "task_struct" "start_boottime";
+            TASK_CGROUPS = "task_struct" "cgroups";
+            CSS_SET_SUBSYS = "css_set" "subsys";
+            CSS_SET_DFL_CGRP = "css_set" "dfl_cgrp";
+            CSS_CGROUP = "cgroup_subsys_state" "cgroup";
+            CGROUP_LEVEL = "cgroup" "level";
+            CGROUP_ANCESTORS = "cgroup" "ancestors";
+            CGROUP_KN = "cgroup" "kn";
+            KN_ID = "kernfs_node" "id";
             CRED_UID = "cred" "uid";
             SIGNAL_LIVE = "signal_struct" "live";
             SIGNAL_FLAGS = "signal_struct" "flags";
@@ -93,6 +101,10 @@ pub mod global {
     pub const UNSEEN_SHIFT: &str = "UNSEEN_SHIFT";
     /// Bytes of a page as a power of two.
     pub const PAGE_SHIFT: &str = "PAGE_SHIFT";
+    /// 1: the target is a cgroup: [`crate::ledger::Found::cgroup_id`].
+    pub const FOLLOWS_CGROUP: &str = "FOLLOWS_CGROUP";
+    /// Index of the memory controller in `css_set.subsys`; [`ABSENT`] for the unified hierarchy.
+    pub const MEMORY_CONTROLLER: &str = "MEMORY_CONTROLLER";
     /// 1: system calls are told.
     pub const TELLS_SYSCALLS: &str = "TELLS_SYSCALLS";
     /// 1: the marker call is seen when system calls end.

@@ -127,6 +127,8 @@ pub struct Space {
     pub opened_ns: u64,
     /// `CLOCK_MONOTONIC` nanoseconds when the kernel tore it down; 0 while it lives.
     pub closed_ns: u64,
+    /// Address of the `mm_struct`: what the entry was found by.
+    pub mm: u64,
     /// Number of this space, from 1, never used again.
     pub id: u32,
     /// Process that it was opened for.
@@ -189,6 +191,11 @@ pub struct Target {
     pub level: Split,
     /// Highest [`Split::rss`] of `level`.
     pub peak: Peak,
+    /// Highest [`Split::anon`] of `level`. Only where the target is a cgroup: there every change
+    /// is added up.
+    pub anon_peak: i64,
+    /// When, `CLOCK_MONOTONIC` nanoseconds.
+    pub anon_peak_ns: u64,
     /// Processes alive at the peak.
     pub peak_processes: u64,
     /// Spaces alive at the peak.
@@ -266,6 +273,11 @@ pub struct Found {
     pub pid_namespace: u64,
     /// Processes that a run of the census added.
     pub added: u64,
+    /// Number of the cgroup that is the target (`kernfs_node.id`, the inode of its directory); 0
+    /// if there is none, or not yet.
+    pub cgroup_id: u64,
+    /// Its depth below the root.
+    pub cgroup_level: u64,
     /// 1 if the counters of a CPU do not lie side by side: the scan would not hold.
     pub odd_counters: u64,
 }
@@ -283,14 +295,15 @@ wire_safe! {
         lock: u64, level_rss: i64, level: Split, streamed: i64, segment: i64, told: u64,
         looked_plain: i64, peak: Peak,
         peak_pagetable_bytes: u64, peak_hugetlb: u64, start: Split, opened_ns: u64,
-        closed_ns: u64, id: u32, process: u32, via: u32, reserved: u32, unscanned: u64,
+        closed_ns: u64, mm: u64, id: u32, process: u32, via: u32, reserved: u32, unscanned: u64,
         unscanned_most: i64, late_rss: i64, late: u64, late_segment: i64, vm: Vm,
         made: [Made; made::COUNT],
     }
     Target {
         spaces: u64, processes: u64, spaces_refused: u64, processes_refused: u64,
         guesses: u64, ledgers_lost: u64, last_space: u64, last_process: u64, lock: u64,
-        level_rss: i64, level: Split, peak: Peak, peak_processes: u64, peak_spaces: u64,
+        level_rss: i64, level: Split, peak: Peak, anon_peak: i64, anon_peak_ns: u64,
+        peak_processes: u64, peak_spaces: u64,
         streamed: i64, segment: i64, late_segment: i64, marks: u64, late_rss: i64,
         unscanned_most: i64, guess_rss: i64,
     }
@@ -302,7 +315,7 @@ wire_safe! {
     Stats { emitted: [u64; crate::record::kind::COUNT], lost: [u64; crate::record::kind::COUNT] }
     Found {
         holder_parent: u64, cpus: u64, pid_level: u64, pid_namespace: u64, added: u64,
-        odd_counters: u64,
+        cgroup_id: u64, cgroup_level: u64, odd_counters: u64,
     }
 }
 

@@ -28,6 +28,10 @@ pub mod kind {
     pub const MARKED: u32 = 8;
     /// [`super::Called`]
     pub const CALLED: u32 = 9;
+    /// [`super::ProcessLeft`]
+    pub const PROCESS_LEFT: u32 = 10;
+    /// [`super::Victim`]
+    pub const VICTIM: u32 = 11;
     /// Number of kinds, and of those to come: a power of two.
     pub const COUNT: usize = 16;
 }
@@ -108,6 +112,8 @@ pub mod via {
     pub const FORK: u32 = 2;
     /// A process of the target entered it by exec.
     pub const EXEC: u32 = 3;
+    /// It entered the cgroup that is the target.
+    pub const CGROUP: u32 = 5;
     /// The command's holder (processes only; a holder's first own space comes by exec).
     pub const HOLDER: u32 = 4;
 }
@@ -268,6 +274,44 @@ pub struct ProcessFreed {
     pub major_faults: u64,
 }
 
+/// A process left the cgroup that is the target, and with it the target.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessLeft {
+    /// Kind [`kind::PROCESS_LEFT`].
+    pub header: Header,
+    /// Process.
+    pub process: u32,
+    /// Space that it took along; 0 if that goes on for others, or is unknown.
+    pub space: u32,
+    /// Level of that space.
+    pub end: Split,
+}
+
+/// The kernel chose a process to be killed for want of memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Victim {
+    /// Kind [`kind::VICTIM`].
+    pub header: Header,
+    /// Process; 0 if it is not of the target.
+    pub process: u32,
+    /// Its space; 0 if that has no ledger.
+    pub space: u32,
+    /// PID in the tracer's namespace.
+    pub pid: u32,
+    /// PID there of whoever asked for the page.
+    pub asker_pid: u32,
+    /// Level of the space, pages; nothing if it has no ledger.
+    pub level: Split,
+    /// Level of the target, pages.
+    pub target_rss: i64,
+    /// Name of the victim.
+    pub comm: [u8; COMM_BYTES],
+    /// Name of whoever asked.
+    pub asker_comm: [u8; COMM_BYTES],
+}
+
 /// The kernel tore a space down: its ledger is final.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -392,6 +436,11 @@ wire_safe! {
     }
     ProcessFreed {
         header: Header, process: u32, reserved: u32, minor_faults: u64, major_faults: u64,
+    }
+    ProcessLeft { header: Header, process: u32, space: u32, end: Split }
+    Victim {
+        header: Header, process: u32, space: u32, pid: u32, asker_pid: u32, level: Split,
+        target_rss: i64, comm: [u8; COMM_BYTES], asker_comm: [u8; COMM_BYTES],
     }
     SpaceClosed { header: Header, ledger: Space }
     VmChanged { header: Header, space: u32, call: u32, pages: u64, total: u64 }

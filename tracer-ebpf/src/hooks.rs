@@ -2,12 +2,14 @@
 //! to the ledger.
 
 mod census;
+mod cgroup;
 mod exec;
 mod floor;
 mod function;
 mod mark;
+mod oom;
 mod probe;
-mod process;
+pub mod process;
 mod rss;
 mod syscalls;
 mod vm;

@@ -21,6 +21,7 @@ use tracer_common::{
 
 use crate::{
     emit,
+    hooks::process::FOLLOWS_CGROUP,
     maps::{CENSUS, EMPTY_SPACE, PRESENCE, SEEN, SPACES, TARGET},
     peek::{Mm, nothing},
 };
@@ -227,7 +228,10 @@ pub fn changed(mm: Mm, space: *mut Space, target: *mut Target) {
     // peak only grows.
     unsafe {
         let quantum = quantum((*space).peak.rss);
-        let alone = (*target).spaces == 1 && CENSUS.get(0).is_some_and(|running| *running == 0);
+        // Of a cgroup, the anonymous peak is wanted too: nothing may be left out.
+        let alone = FOLLOWS_CGROUP.load() == 0
+            && (*target).spaces == 1
+            && CENSUS.get(0).is_some_and(|running| *running == 0);
         if alone && quantum > 0 {
             let segment = (*space).segment;
             let plain = mm.plain_rss();
@@ -310,7 +314,9 @@ pub fn publish(mm: Mm, space: *mut Space, target: *mut Target) {
     unsafe {
         let word = &raw mut (*space).lock;
         let locked = lock(word);
-        if !mm.scan(&mut split) {
+        if !is_of(space, mm) {
+            // It left the target while this CPU waited, and its place may be another's.
+        } else if !mm.scan(&mut split) {
             unscanned(space, target, mm.at_most());
         } else if locked {
             settle(mm, space, target, &split);
@@ -321,6 +327,17 @@ pub fn publish(mm: Mm, space: *mut Space, target: *mut Target) {
             unlock(word);
         }
     }
+}
+
+/// The ledger is this space's and open.
+///
+/// # Safety
+///
+/// A live map value.
+#[inline(always)]
+unsafe fn is_of(space: *const Space, mm: Mm) -> bool {
+    // SAFETY: by the caller.
+    unsafe { (*space).mm == mm.address() && (*space).closed_ns == 0 }
 }
 
 /// The lock was not to be had: the highest level is kept all the same.
@@ -460,6 +477,10 @@ unsafe fn total(target: *mut Target, moved: &Split, at_ns: u64) -> i64 {
         add_some(&raw mut (*target).level.anon, moved.anon);
         add_some(&raw mut (*target).level.shmem, moved.shmem);
         add_some(&raw mut (*target).level.swap, moved.swap);
+        if FOLLOWS_CGROUP.load() != 0 && locked && (*target).level.anon > (*target).anon_peak {
+            (*target).anon_peak = (*target).level.anon;
+            (*target).anon_peak_ns = if at_ns == 0 { emit::now() } else { at_ns };
+        }
         if level > (*target).segment {
             if locked {
                 (*target).segment = level;
@@ -497,7 +518,7 @@ pub fn cut(mm: Mm, space: *mut Space, target: *mut Target, into: *mut Marked) {
     unsafe {
         let word = &raw mut (*space).lock;
         let locked = lock(word);
-        let scanned = mm.scan(&mut split);
+        let scanned = is_of(space, mm) && mm.scan(&mut split);
         if locked && scanned {
             settle(mm, space, target, &split);
         }
@@ -569,6 +590,7 @@ pub fn open(mm: Mm, process: u32, via: u32, beside: Option<Mm>) -> u32 {
         let id = bump(&raw mut (*target).last_space, 1) as u32;
         let at_ns = emit::now();
         (*space).lock = HELD;
+        (*space).mm = mm.address();
         (*space).id = id;
         (*space).process = process;
         (*space).via = via;
@@ -605,6 +627,23 @@ pub fn open(mm: Mm, process: u32, via: u32, beside: Option<Mm>) -> u32 {
             });
         });
         id
+    }
+}
+
+/// Closes the ledger of a space that lives on elsewhere. Others may be about to publish it: they
+/// find it closed once they have the lock.
+#[inline(never)]
+pub fn part(mm: Mm, space: *mut Space) {
+    // SAFETY: a live map value.
+    unsafe {
+        let locked = lock(&raw mut (*space).lock);
+        if !locked && let Some(target) = target() {
+            bump(&raw mut (*target).guesses, 1);
+        }
+        close(mm, space);
+        if locked {
+            unlock(&raw mut (*space).lock);
+        }
     }
 }
 

@@ -33,7 +33,7 @@ macro_rules! define_globals {
 }
 define_globals! {
     FILE_COUNT ANON_COUNT SWAP_COUNT SHMEM_COUNT FILE_LOCK ANON_LOCK SHMEM_LOCK SLOTS
-    COUNTER_BYTES UPID_BYTES CPUS
+    COUNTER_BYTES UPID_BYTES CPUS MEMORY_CONTROLLER
 }
 
 /// Counters of a space: file, anonymous, swap, shared (`enum` in mm_types_task.h).
@@ -490,6 +490,34 @@ impl Thread {
         let pid: *const u8 = peek(self.0, &TASK_THREAD_PID);
         let level = u64::from(peek::<u32>(pid, &PID_LEVEL));
         (level, peek(upid(pid, level), &UPID_NS))
+    }
+
+    /// Its process is in the cgroup that is the target, or below it: in the hierarchy of the memory
+    /// controller.
+    #[inline(always)]
+    pub fn is_in_cgroup(self) -> bool {
+        let Some(found) = FOUND.get(0) else {
+            return false;
+        };
+        if found.cgroup_id == 0 {
+            return false;
+        }
+        let set: *const u8 = peek(self.group_leader().0, &TASK_CGROUPS);
+        let cgroup: *const u8 = if MEMORY_CONTROLLER.load() == tracer_common::layout::ABSENT {
+            peek(set, &CSS_SET_DFL_CGRP)
+        } else {
+            let state = (MEMORY_CONTROLLER.load() * size_of::<u64>() as u64) as usize;
+            let state: *const u8 = peek(set.wrapping_add(state), &CSS_SET_SUBSYS);
+            peek(state, &CSS_CGROUP)
+        };
+        let level: u32 = peek(cgroup, &CGROUP_LEVEL);
+        if u64::from(level) < found.cgroup_level {
+            return false;
+        }
+        let above = (found.cgroup_level * size_of::<u64>() as u64) as usize;
+        let ancestor: *const u8 = peek(cgroup.wrapping_add(above), &CGROUP_ANCESTORS);
+        let node: *const u8 = peek(ancestor, &CGROUP_KN);
+        peek::<u64>(node, &KN_ID) == found.cgroup_id
     }
 
     /// Copies `task->comm` to `to`.

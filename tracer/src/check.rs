@@ -121,6 +121,7 @@ fn hooks(text: &mut String, facts: &Facts, may_load: bool, problems: &mut Vec<St
         quantum_bytes: None,
         programs_are_phases: false,
         tells_syscalls: false,
+        follows_cgroup: false,
         ring_bytes: None,
         page_bytes: host::page_bytes(),
     };

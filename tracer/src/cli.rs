@@ -18,6 +18,7 @@ Examples:
   memtrace --json run.json -- make -j8  the same, with a report for programs
   memtrace --html run.html -- make -j8  the same, with a page of charts
   memtrace --pid 4711 --duration 30s    what a running process does for 30 s
+  memtrace --container web              a container, until it ends
   memtrace --max-peak 2GiB -- ./job     exit code 100 if it needs more
   memtrace -o run.mtr -- ./job          keep all that happened in a capture
   memtrace report run.mtr               the same report again, from the capture
@@ -37,7 +38,7 @@ code is the command's (128+n for signal n). memtrace's own: 100 over --max-peak,
     after_help = EXAMPLES,
     args_conflicts_with_subcommands = true,
     max_term_width = 100,
-    override_usage = "memtrace [OPTIONS] -- CMD [ARG...]\n       memtrace [OPTIONS] --pid PID[,PID...]\n       memtrace report FILE\n       memtrace check"
+    override_usage = "memtrace [OPTIONS] -- CMD [ARG...]\n       memtrace [OPTIONS] --pid PID[,PID...]\n       memtrace [OPTIONS] --cgroup PATH | --container NAME\n       memtrace report FILE\n       memtrace check"
 )]
 pub struct Arguments {
     /// What else to do.
@@ -52,6 +53,15 @@ pub struct Arguments {
         conflicts_with = "command"
     )]
     pub pid: Vec<u32>,
+    /// Trace all that runs in a cgroup and below it, now and later, until it is empty
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["command", "pid", "container"])]
+    pub cgroup: Option<String>,
+    /// Trace a container, by name or id (docker, podman, nerdctl, crictl)
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["command", "pid"])]
+    pub container: Option<String>,
+    /// Wait for a cgroup or container that is not there yet
+    #[arg(long)]
+    pub wait: bool,
     /// Leave descendants out
     #[arg(long)]
     pub no_follow: bool,
@@ -159,7 +169,14 @@ impl Arguments {
     ///
     /// A usage [`Failure`] if there is nothing to trace.
     pub fn validate(&self) -> Result<(), Failure> {
-        if self.action.is_none() && self.pid.is_empty() && self.command.is_empty() {
+        let no_cgroup = self.cgroup.is_none() && self.container.is_none();
+        if self.wait && no_cgroup {
+            return Err(Failure::usage(
+                "--wait waits for a cgroup or a container: name it with --cgroup or --container",
+            ));
+        }
+        let none = self.pid.is_empty() && self.command.is_empty() && no_cgroup;
+        if self.action.is_none() && none {
             return Err(Failure::usage(
                 "nothing to trace. Say what: memtrace -- CMD [ARG...], or memtrace --pid PID \
                  (memtrace --help tells more)",

@@ -19,6 +19,8 @@ pub fn decode(bytes: &[u8]) -> Option<Event> {
         kind::PROCESS_EXITED => Event::ProcessExited(Box::new(value(bytes)?)),
         kind::PROCESS_FREED => Event::ProcessFreed(Box::new(value(bytes)?)),
         kind::SPACE_CLOSED => Event::SpaceClosed(Box::new(value(bytes)?)),
+        kind::PROCESS_LEFT => Event::ProcessLeft(Box::new(value(bytes)?)),
+        kind::VICTIM => Event::Victim(Box::new(value(bytes)?)),
         kind::VM_CHANGED => Event::VmChanged(value(bytes)?),
         kind::CALLED => Event::Called(value(bytes)?),
         kind::MARKED => Event::Marked(Box::new(value(bytes)?)),

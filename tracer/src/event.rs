@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tracer_common::{
     ledger::{Space, Target},
     record::{
-        Called, Execed, Level, Marked, ProcessExited, ProcessFreed, ProcessStarted, SpaceClosed,
-        SpaceOpened, VmChanged,
+        Called, Execed, Level, Marked, ProcessExited, ProcessFreed, ProcessLeft, ProcessStarted,
+        SpaceClosed, SpaceOpened, Victim, VmChanged,
     },
 };
 
@@ -30,6 +30,10 @@ pub enum Event {
     ProcessExited(Box<ProcessExited>),
     /// See [`ProcessFreed`].
     ProcessFreed(Box<ProcessFreed>),
+    /// See [`ProcessLeft`].
+    ProcessLeft(Box<ProcessLeft>),
+    /// See [`Victim`].
+    Victim(Box<Victim>),
     /// See [`SpaceClosed`]; also made of ledgers collected from the kernel's map.
     SpaceClosed(Box<SpaceClosed>),
     /// See [`VmChanged`].
@@ -103,6 +107,13 @@ pub enum TargetAsked {
         /// Descendants belong to them.
         follow: bool,
     },
+    /// `--cgroup`, `--container`.
+    Cgroup {
+        /// Its directory.
+        path: String,
+        /// Container that it is of; `None` if the cgroup itself was asked for.
+        container_name: Option<String>,
+    },
 }
 
 /// A hook that serves a subject.
@@ -155,6 +166,13 @@ pub enum Reading {
         minor_faults: u64,
         /// `ru_majflt`.
         major_faults: u64,
+    },
+    /// The cgroup that is the target, as it was read last.
+    CgroupState {
+        /// Path of its directory.
+        path: String,
+        /// What its files said.
+        state: crate::cgroup::State,
     },
     /// The target's memory cgroup.
     Cgroup {

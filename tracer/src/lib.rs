@@ -5,6 +5,7 @@
 //! BPF, only `session` knows time, signals and children.
 
 pub mod capture;
+pub mod cgroup;
 pub mod check;
 pub mod cli;
 pub mod command;

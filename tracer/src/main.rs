@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use memtrace::{
     capture::Destination,
+    cgroup::{self, Wanted},
     check,
     cli::{Action, Arguments},
     command::{holder::Holder, identity::Identity, reaped::reap},
@@ -96,6 +97,18 @@ fn status_of(pid: Pid) -> anyhow::Result<Exit> {
 }
 
 fn what(arguments: &Arguments) -> Result<What, Failure> {
+    let named = |name: &Option<String>, kind: fn(String) -> Wanted| name.clone().map(kind);
+    let wanted = named(&arguments.cgroup, Wanted::Cgroup)
+        .or_else(|| named(&arguments.container, Wanted::Container));
+    if let Some(wanted) = wanted {
+        if !arguments.wait {
+            cgroup::find(&wanted).map_err(anyhow::Error::from)?;
+        }
+        return Ok(What::Cgroup {
+            wanted,
+            wait: arguments.wait,
+        });
+    }
     if arguments.command.is_empty() {
         return Ok(What::Pids(processes(&arguments.pid)?));
     }

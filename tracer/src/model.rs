@@ -14,6 +14,7 @@ pub mod phases;
 pub mod process;
 pub mod row;
 pub mod timeline;
+pub mod victim;
 pub mod vm;
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
@@ -30,6 +31,7 @@ use self::{
     phases::Phases,
     process::{Exec, Process, number},
     row::Row,
+    victim::Victim,
     vm::Sizes,
 };
 use crate::event::{Begun, Ended, Event, Reading};
@@ -49,6 +51,7 @@ pub struct Model {
     phases: Phases,
     sizes: Sizes,
     calls: Calls,
+    victims: Vec<Victim>,
     latest_ns: u64,
 }
 
@@ -78,6 +81,7 @@ impl Model {
             phases: Phases::default(),
             sizes: Sizes::default(),
             calls: Calls::default(),
+            victims: Vec::new(),
             latest_ns: 0,
         }
     }
@@ -101,6 +105,16 @@ impl Model {
                 self.saw(record.header.at_ns);
                 self.phases.exited(record.process, record.header.at_ns);
                 self.process(record.process).exited = Some(*record);
+            }
+            Event::ProcessLeft(record) => {
+                self.saw(record.header.at_ns);
+                self.phases.exited(record.process, record.header.at_ns);
+                self.process(record.process).left = Some(*record);
+            }
+            Event::Victim(record) => {
+                self.saw(record.header.at_ns);
+                let victim = Victim::of(&record, self.history.latest_levels());
+                self.victims.push(victim);
             }
             Event::ProcessFreed(record) => {
                 self.saw(record.header.at_ns);
@@ -228,6 +242,11 @@ impl Model {
     /// System calls with their arguments.
     pub fn calls(&self) -> &Calls {
         &self.calls
+    }
+
+    /// Whom the kernel chose to be killed for want of memory, in order.
+    pub fn victims(&self) -> &[Victim] {
+        &self.victims
     }
 
     /// Sizes of the calls that changed a virtual size.

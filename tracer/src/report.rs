@@ -8,6 +8,7 @@ mod build;
 pub mod certainty;
 mod checks;
 mod history;
+mod oom;
 mod phases;
 pub mod schema;
 mod scope;

@@ -1,6 +1,7 @@
 //! A run: the only part that knows time, signals and children. Brings kernel, readings and model
 //! together and gives the report.
 
+mod followed;
 mod living;
 mod status;
 mod watch;
@@ -24,12 +25,14 @@ use tracer_common::{
 };
 
 use self::{
+    followed::Followed,
     living::{Alive, Living},
     status::Status,
     watch::watch,
 };
 use crate::{
     capture::{self, Destination, Writer},
+    cgroup::{Cgroup, Wanted},
     command::{
         holder::Holder,
         reaped::{Reaped, pidfd, reap},
@@ -59,6 +62,13 @@ pub enum What {
     },
     /// Processes that run already.
     Pids(Vec<u32>),
+    /// All that runs in a cgroup.
+    Cgroup {
+        /// Which.
+        wanted: Wanted,
+        /// It may not be there yet, or be empty.
+        wait: bool,
+    },
 }
 
 /// How to trace it.
@@ -132,6 +142,7 @@ struct Session {
     living: Living,
     command: Option<(Pid, OwnedFd)>,
     cgroup: Option<AtStart>,
+    followed: Option<Followed>,
     signals: SignalFd,
     status: Option<Status>,
 }
@@ -148,6 +159,7 @@ impl Session {
             quantum_bytes: how.quantum_bytes,
             programs_are_phases: how.programs_are_phases,
             tells_syscalls: how.tells_syscalls,
+            follows_cgroup: matches!(what, What::Cgroup { .. }),
             ring_bytes: how.ring_bytes,
             page_bytes,
         };
@@ -163,6 +175,10 @@ impl Session {
         mask.thread_block().context("signals cannot be held back")?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .context("signals cannot be waited for")?;
+        let mut followed = match &what {
+            What::Cgroup { wanted, wait } => Some(Followed::find(wanted, *wait, &signals)?),
+            _ => None,
+        };
         let start_ns = host::monotonic_ns();
         let (asked_target, asked_pids) = match &what {
             What::Command { holder, argv } => {
@@ -183,6 +199,16 @@ impl Session {
                 },
                 pids.clone(),
             ),
+            What::Cgroup { .. } => {
+                let cgroup = &followed.as_ref().context("it was found")?.cgroup;
+                (
+                    TargetAsked::Cgroup {
+                        path: cgroup.directory.display().to_string(),
+                        container_name: cgroup.container.clone(),
+                    },
+                    Vec::new(),
+                )
+            }
         };
         let begun = Begun {
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -202,7 +228,7 @@ impl Session {
             functions: how.functions.iter().map(|of| of.name.clone()).collect(),
             doubts: plan.doubts,
         };
-        let cgroup = MemoryCgroup::of(asked_pids[0]);
+        let cgroup = asked_pids.first().and_then(|pid| MemoryCgroup::of(*pid));
         let command = match what {
             What::Command { holder, .. } => {
                 let fd = pidfd(holder.pid).context("the command cannot be watched")?;
@@ -217,6 +243,20 @@ impl Session {
                 }
                 None
             }
+            What::Cgroup { wait, .. } => {
+                let followed = followed.as_mut().context("it was found")?;
+                let Cgroup { id, level, .. } = followed.cgroup;
+                let found = live.follow_cgroup(id, level);
+                if found.context("tracing cannot be set up")? == 0 && !wait {
+                    return Err(anyhow::anyhow!(
+                        "nothing runs in the cgroup {}. Wait for it with --wait",
+                        followed.cgroup.directory.display()
+                    )
+                    .into());
+                }
+                followed.read();
+                None
+            }
         };
         let mut session = Self {
             live,
@@ -227,6 +267,7 @@ impl Session {
             living: Living::default(),
             command,
             cgroup: None,
+            followed,
             signals,
             status: None,
         };
@@ -316,16 +357,16 @@ impl Session {
             if let Some(status) = &mut self.status {
                 status.tick(&self.live.ledgers)?;
             }
-            if self.command.is_none()
-                && self
-                    .live
-                    .ledgers
-                    .target()
-                    .context("the ledger cannot be read")?
-                    .processes
-                    == 0
-            {
-                break EndReason::TargetEnded;
+            if let Some(followed) = &mut self.followed {
+                followed.read();
+            }
+            if self.command.is_none() {
+                let target = self.live.ledgers.target();
+                let target = target.context("the ledger cannot be read")?;
+                // A cgroup that was waited for may still be empty.
+                if target.processes == 0 && target.last_process > 0 {
+                    break EndReason::TargetEnded;
+                }
             }
         };
         let by = signal.filter(|_| reason == EndReason::Interrupted);
@@ -420,6 +461,12 @@ impl Session {
                 at_ns: ledger.closed_ns,
             };
             self.take(Event::SpaceClosed(Box::new(SpaceClosed { header, ledger })));
+        }
+        if let Some(mut followed) = self.followed.take() {
+            followed.read();
+            if let Some(reading) = followed.reading() {
+                self.take(Event::Reading(reading));
+            }
         }
         if let Some(AtStart {
             cgroup,

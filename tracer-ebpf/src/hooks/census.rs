@@ -5,7 +5,7 @@
 use tracer_common::record::via;
 
 use crate::{
-    hooks::process::{FOLLOW, join, leave},
+    hooks::process::{FOLLOW, FOLLOWS_CGROUP, join, leave},
     ledger,
     maps::{FOUND, SPACES, TASKS, WANTED},
     peek::Thread,
@@ -57,7 +57,15 @@ pub unsafe fn census(step: *const Step) -> i32 {
         return 0;
     }
     let parent = thread.real_parent();
-    let parent_process = if WANTED.get_ptr(thread.visible_pid()).is_some() {
+    let wanted = if FOLLOWS_CGROUP.load() != 0 {
+        if !thread.is_in_cgroup() {
+            return 0;
+        }
+        true
+    } else {
+        WANTED.get_ptr(thread.visible_pid()).is_some()
+    };
+    let parent_process = if wanted {
         0
     } else {
         match TASKS.get_ptr(parent.tgid()) {

@@ -14,6 +14,9 @@ pub static FOLLOW: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static EXIT_HAS_GROUP_DEAD: Global<u64> = Global::new(0);
 
+#[unsafe(no_mangle)]
+pub static FOLLOWS_CGROUP: Global<u64> = Global::new(0);
+
 const CLONE_THREAD: u64 = 0x1_0000;
 
 /// End of `copy_process` (fork.c), in the parent: the child is complete and has not run yet. Its
@@ -24,12 +27,20 @@ pub fn task_newtask(ctx: BtfTracePointContext) -> i32 {
     if flags & CLONE_THREAD != 0 || FOLLOW.load() == 0 || cfg!(mutant = "fork-unregistered") {
         return 0;
     }
-    let Some(parent) = TASKS.get_ptr(current_tgid()) else {
-        return 0;
-    };
     let child = Thread::new(ctx.arg(0));
-    // SAFETY: a live map value; its numbers are written once.
-    let parent = unsafe { (*parent).process };
+    let parent = match TASKS.get_ptr(current_tgid()) {
+        // SAFETY: a live map value; its numbers are written once.
+        Some(parent) => unsafe { (*parent).process },
+        None => 0,
+    };
+    let joins = if FOLLOWS_CGROUP.load() != 0 {
+        child.is_in_cgroup()
+    } else {
+        parent != 0
+    };
+    if !joins {
+        return 0;
+    }
     let own = Thread::current();
     join(child, parent, own, via::FORK, Some(own.mm()));
     0

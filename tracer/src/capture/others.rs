@@ -41,6 +41,8 @@ pub(super) fn parts(event: &Event) -> serde_json::Result<Parts<'_>> {
         Event::Execed(of) => record(&**of),
         Event::ProcessExited(of) => record(&**of),
         Event::ProcessFreed(of) => record(&**of),
+        Event::ProcessLeft(of) => record(&**of),
+        Event::Victim(of) => record(&**of),
         Event::SpaceClosed(of) => record(&**of),
         Event::VmChanged(of) => record(of),
         Event::Called(of) => record(of),

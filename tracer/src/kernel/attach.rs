@@ -18,7 +18,11 @@ use aya::{
 };
 use tracer_common::limits::map;
 
-use super::{ledgers::Ledgers, plan::Plan, ring::Rings};
+use super::{
+    ledgers::{Ledgers, Shared},
+    plan::Plan,
+    ring::Rings,
+};
 use crate::functions::Function;
 
 /// The object as committed: `cargo xtask bpf --check` proves that it is what the source gives.
@@ -213,6 +217,18 @@ impl Live {
         Ok(())
     }
 
+    /// Makes all that runs in a cgroup the target, now and later. Gives how many processes joined.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError`] if a map or the task list cannot be used.
+    pub fn follow_cgroup(&mut self, id: u64, level: u64) -> Result<u64, AttachError> {
+        let mut found = self.ledgers.found()?;
+        (found.cgroup_id, found.cgroup_level) = (id, level);
+        self.ledgers.found.set(0, Shared(found), 0)?;
+        self.take_census()
+    }
+
     /// Makes processes that exist the target, with their descendants unless the plan says not to.
     /// Gives how many processes joined.
     ///
@@ -223,6 +239,14 @@ impl Live {
         for pid in pids {
             self.ledgers.wanted.insert(pid, 1, 0)?;
         }
+        let added = self.take_census()?;
+        for pid in pids {
+            self.ledgers.wanted.remove(pid)?;
+        }
+        Ok(added)
+    }
+
+    fn take_census(&mut self) -> Result<u64, AttachError> {
         // While several spaces are being found, each must be published at every change.
         self.ledgers.census.set(0, 1, 0)?;
         let mut added = 0;
@@ -235,9 +259,6 @@ impl Live {
             added = now;
         }
         self.ledgers.census.set(0, 0, 0)?;
-        for pid in pids {
-            self.ledgers.wanted.remove(pid)?;
-        }
         Ok(added)
     }
 

@@ -75,7 +75,9 @@ impl Btf {
             btf.types
                 .push(u32::try_from(at).map_err(|_| BtfError("it is too large"))?);
             let name = string(&bytes, strings + word(at)? as usize);
-            if matches!(kind, kind::STRUCT | kind::TYPEDEF | kind::FUNC) && wanted.contains(name) {
+            if matches!(kind, kind::STRUCT | kind::TYPEDEF | kind::FUNC | kind::ENUM)
+                && wanted.contains(name)
+            {
                 btf.named
                     .entry((kind, name.to_owned()))
                     .or_insert(btf.types.len() as u32);
@@ -204,6 +206,19 @@ impl Btf {
         }
         // The first parameter is the tracepoint's own `void *`.
         (self.word(self.start(function)? + 4) & 0xffff).checked_sub(1)
+    }
+
+    /// Value of an enumerator; `None` if there is no such enum or name.
+    pub fn enumerator(&self, of: &str, name: &str) -> Option<u64> {
+        let id = *self.named.get(&(kind::ENUM, of.to_owned()))?;
+        let at = self.start(id)?;
+        let count = (self.word(at + 4) & 0xffff) as usize;
+        let mut enumerators = (0..count).map(|index| at + 12 + 8 * index);
+        let found = enumerators.find(|at| {
+            let string_at = self.strings + self.word(*at) as usize;
+            string(&self.bytes, string_at) == name
+        });
+        found.map(|at| u64::from(self.word(at + 4)))
     }
 
     /// Type id of a function; `None` if there is none of this name.

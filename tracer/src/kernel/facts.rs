@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::btf::{Btf, BtfError};
 
 /// BTF tracepoints that some plan uses.
-const TRACEPOINTS: [&str; 11] = [
+const TRACEPOINTS: [&str; 13] = [
     "rss_stat",
     "exit_mmap",
     "task_newtask",
@@ -26,7 +26,12 @@ const TRACEPOINTS: [&str; 11] = [
     "mmap_lock_released",
     "task_prctl_unknown",
     "sys_exit",
+    "cgroup_attach_task",
+    "mark_victim",
 ];
+
+/// Enum of the cgroup controllers, and the name of ours.
+const CONTROLLERS: (&str, &str) = ("cgroup_subsys_id", "memory_cgrp_id");
 
 /// Functions that better hooks would need.
 const FUNCTIONS: [&str; 1] = ["handle_mm_fault"];
@@ -96,6 +101,8 @@ pub struct Facts {
     pub lockdown: Option<String>,
     /// `kernel.unprivileged_bpf_disabled`; `None` if there is no such setting.
     pub unprivileged_bpf_disabled: Option<u32>,
+    /// Number of the memory controller among the cgroup controllers.
+    pub memory_controller: Option<u64>,
     /// Version of the hierarchy that the memory controller is in: `v1`, `v2` or `none`.
     pub cgroup: String,
 }
@@ -117,6 +124,7 @@ impl Facts {
         let names = offsets()
             .map(|(_, structure, _)| *structure)
             .chain(FUNCTIONS)
+            .chain([CONTROLLERS.0])
             .chain(traces.iter().map(String::as_str));
         let btf = Btf::parse(blob, names)?;
         let text = |path: &str| {
@@ -147,6 +155,7 @@ impl Facts {
                 .iter()
                 .filter_map(|name| Some(((*name).to_owned(), btf.function(name)?)))
                 .collect(),
+            memory_controller: btf.enumerator(CONTROLLERS.0, CONTROLLERS.1),
             lockdown: text("sys/kernel/security/lockdown"),
             unprivileged_bpf_disabled: text("proc/sys/kernel/unprivileged_bpf_disabled")
                 .and_then(|value| value.parse().ok()),

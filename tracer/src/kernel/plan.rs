@@ -3,7 +3,10 @@
 
 use std::iter::zip;
 
-use tracer_common::{layout::global, limits::MAX_CPUS};
+use tracer_common::{
+    layout::{ABSENT, global},
+    limits::MAX_CPUS,
+};
 
 use super::facts::{
     Facts,
@@ -24,6 +27,8 @@ pub struct Asked {
     pub programs_are_phases: bool,
     /// System calls are told.
     pub tells_syscalls: bool,
+    /// The target is a cgroup.
+    pub follows_cgroup: bool,
     /// Size of the ring that carries levels; `None` = as the object has it.
     pub ring_bytes: Option<u32>,
     /// Bytes of a page.
@@ -100,7 +105,7 @@ pub enum Refusal {
 }
 
 /// Fields that some kernels lack and that are read only where they exist.
-const OPTIONAL_OFFSETS: [&str; 11] = [
+const OPTIONAL_OFFSETS: [&str; 19] = [
     "MM_HUGETLB_USAGE",
     "REGS_CALL",
     "REGS_FIRST",
@@ -112,6 +117,14 @@ const OPTIONAL_OFFSETS: [&str; 11] = [
     "REGS_CS",
     "MM_XOL_AREA",
     "XOL_AREA_VADDR",
+    "TASK_CGROUPS",
+    "CSS_SET_SUBSYS",
+    "CSS_SET_DFL_CGRP",
+    "CSS_CGROUP",
+    "CGROUP_LEVEL",
+    "CGROUP_ANCESTORS",
+    "CGROUP_KN",
+    "KN_ID",
 ];
 
 struct Row {
@@ -176,9 +189,12 @@ pub const MARKERS: &str = "phase markers";
 /// call too.
 pub const SYSTEM_CALLS: &str = "system calls";
 
+/// Subject of the hook that sees whom the kernel kills for want of memory.
+pub const OUT_OF_MEMORY: &str = "out of memory";
+
 /// Which program serves which subject. Everything that changes resident memory comes last, so
 /// that births and deaths are seen from the first change on.
-const TABLE: [Row; 11] = [
+const TABLE: [Row; 13] = [
     row("task_newtask", "forks", None),
     row(
         "sched_prepare_exec",
@@ -223,6 +239,21 @@ const TABLE: [Row; 11] = [
     Row {
         serves: tells_vm,
         ..row("mmap_lock_released", VIRTUAL_MEMORY, NO_VM)
+    },
+    Row {
+        needed: |asked, _| asked.follows_cgroup,
+        ..row("cgroup_attach_task", "cgroups", None)
+    },
+    Row {
+        serves: |facts| facts.tracepoints.get("mark_victim") == Some(&2),
+        ..row(
+            "mark_victim",
+            OUT_OF_MEMORY,
+            Some((
+                "no-oom",
+                "this kernel does not tell whom it kills for want of memory",
+            )),
+        )
     },
     row("exit_mmap", "end of an address space", None),
     row("rss_stat", "resident memory", None),
@@ -327,6 +358,12 @@ impl Plan {
     }
 }
 
+/// Where a task's cgroup is looked up; with the controller in the unified hierarchy, there.
+fn memory_controller(facts: &Facts) -> u64 {
+    let own = facts.memory_controller.filter(|_| facts.cgroup == "v1");
+    own.unwrap_or(ABSENT)
+}
+
 fn globals(asked: &Asked, facts: &Facts) -> Result<Vec<(&'static str, u64)>, Refusal> {
     let missing = |symbol| Refusal::Field {
         release: facts.release.clone(),
@@ -389,6 +426,8 @@ fn globals(asked: &Asked, facts: &Facts) -> Result<Vec<(&'static str, u64)>, Ref
             global::PROGRAMS_ARE_PHASES,
             u64::from(asked.programs_are_phases),
         ),
+        (global::FOLLOWS_CGROUP, u64::from(asked.follows_cgroup)),
+        (global::MEMORY_CONTROLLER, memory_controller(facts)),
         (global::TELLS_SYSCALLS, u64::from(asked.tells_syscalls)),
         (global::MARKS_BY_SYSCALL, u64::from(!shows_markers(facts))),
         (global::QUANTUM, quantum),

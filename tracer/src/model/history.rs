@@ -266,6 +266,24 @@ impl History {
         self.spaces.get(&space)
     }
 
+    /// What was last told of each space that has something: number and resident pages, the
+    /// largest first.
+    pub fn latest_levels(&self) -> Vec<(u32, i64)> {
+        let mut latest: HashMap<u32, i64> = self
+            .spaces
+            .iter()
+            .map(|(space, history)| (*space, history.last.pages.rss()))
+            .collect();
+        for level in &self.window {
+            if let Ok(space) = u32::try_from(level.space) {
+                latest.insert(space, level.split.rss());
+            }
+        }
+        let mut levels: Vec<_> = latest.into_iter().filter(|(_, pages)| *pages > 0).collect();
+        levels.sort_by_key(|(space, pages)| (std::cmp::Reverse(*pages), *space));
+        levels
+    }
+
     /// Levels that a space may tell apart.
     pub fn levels_each(&self) -> usize {
         self.levels_each

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracer_common::{
     ledger::{Space, Split},
-    record::{Execed, ProcessExited, ProcessFreed, ProcessStarted, SpaceOpened, via},
+    record::{Execed, ProcessExited, ProcessFreed, ProcessLeft, ProcessStarted, SpaceOpened, via},
 };
 
 /// A command line. Shared by a process and the children that it forks.
@@ -132,6 +132,8 @@ pub struct Process {
     pub execs: Vec<Exec>,
     /// Its exit.
     pub exited: Option<ProcessExited>,
+    /// It left the cgroup that is the target.
+    pub left: Option<ProcessLeft>,
     /// Its end in the kernel.
     pub freed: Option<ProcessFreed>,
     /// The spaces opened for it, by number.
@@ -182,7 +184,7 @@ impl Process {
 
     /// It ended: some record says so.
     pub fn has_ended(&self) -> bool {
-        self.exited.is_some() || self.freed.is_some()
+        self.exited.is_some() || self.freed.is_some() || self.left.is_some()
     }
 
     /// From its start to its exit, nanoseconds; `None` if tracing did not see both. The command's

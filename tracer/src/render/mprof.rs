@@ -22,6 +22,7 @@ pub fn write(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
             let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
             format!("--pid {}", pids.join(","))
         }
+        TargetAsked::Cgroup { path, .. } => format!("--cgroup {path}"),
     };
     // A line break would begin a line that mprof cannot read.
     let command = command.replace(char::is_control, "?");

@@ -18,7 +18,7 @@ pub fn write(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
     let out = &mut Metrics(out);
     let command = match &report.target.asked {
         TargetAsked::Command { argv, .. } => argv.join(" "),
-        TargetAsked::Pids { .. } => String::new(),
+        TargetAsked::Pids { .. } | TargetAsked::Cgroup { .. } => String::new(),
     };
     out.head("target", "info", "", "What was traced.")?;
     out.sample("target_info", &[("command", &command)], "1")?;

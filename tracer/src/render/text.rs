@@ -2,6 +2,7 @@
 
 mod certainty;
 mod history;
+mod memory;
 mod page;
 mod phases;
 mod processes;
@@ -27,6 +28,7 @@ pub fn write(report: &Report, colour: bool, out: &mut impl fmt::Write) -> fmt::R
     page.gap()?;
     target(page, report)?;
     page.gap()?;
+    memory::write(page, report)?;
     phases::write(page, report)?;
     processes::write(page, report)?;
     readings::write(page, report)?;
@@ -63,7 +65,7 @@ fn worth(report: &Report) -> (Look, String) {
         doubts,
         ..
     } = &report.certainty;
-    let attached = matches!(report.target.asked, TargetAsked::Pids { .. });
+    let attached = !matches!(report.target.asked, TargetAsked::Command { .. });
     match bound {
         Some(0) if attached => (Look::Good, "exact since memtrace attached".to_owned()),
         Some(0) if doubts.iter().any(|doubt| doubt.id == "still-running") => {
@@ -144,6 +146,17 @@ fn target(page: &mut Page<'_>, report: &Report) -> fmt::Result {
             let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
             ("attached to", format!("PID {}", pids.join(", ")), *follow)
         }
+        TargetAsked::Cgroup {
+            path,
+            container_name,
+        } => match container_name {
+            Some(name) => (
+                "container",
+                format!("{}, {}", visible(name), visible(path)),
+                true,
+            ),
+            None => ("cgroup", visible(path), true),
+        },
     };
     page.labelled(label, &[(Look::Plain, &what)])?;
     let alone = if follow {

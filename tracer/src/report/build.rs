@@ -3,7 +3,7 @@
 use tracer_common::ledger::Peak;
 
 use super::{
-    certainty, checks, history, phases,
+    certainty, checks, history, oom, phases,
     schema::{
         Exit, Faults, FoldedRows, Host, Overhead, ProcessRow, Report, RowPeak, SCHEMA, TargetPeak,
         TargetSection, Tool,
@@ -12,7 +12,7 @@ use super::{
     syscalls, vm,
 };
 use crate::{
-    event::Reading,
+    event::{Reading, TargetAsked},
     model::{Model, process::number, row::Row},
 };
 
@@ -58,6 +58,8 @@ impl Report {
             timeline: history::of_target(&scope),
             timeline_by_class: history::of_classes(&scope),
             histograms: history::histograms(&scope),
+            cgroup: oom::cgroup(&scope),
+            oom: oom::kills(&scope),
             checks: checks::of_target(&scope),
             count_checks: checks::counts(&scope),
             overhead: Overhead {
@@ -102,8 +104,14 @@ fn target(scope: &Scope<'_>) -> TargetSection {
     };
     TargetSection {
         asked: scope.begun.target.clone(),
-        cgroup: scope.model.readings().iter().find_map(own_cgroup),
-        container: None,
+        cgroup: match &scope.begun.target {
+            TargetAsked::Cgroup { path, .. } => Some(path.clone()),
+            _ => scope.model.readings().iter().find_map(own_cgroup),
+        },
+        container: match &scope.begun.target {
+            TargetAsked::Cgroup { container_name, .. } => container_name.clone(),
+            _ => None,
+        },
         processes_seen: ledger.map_or(kept + scope.model.fold().processes, |l| l.last_process),
         spaces_seen: ledger.map_or(
             scope.ledgers().count() as u64 + scope.model.fold().ledgers,

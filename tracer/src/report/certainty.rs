@@ -204,13 +204,18 @@ fn survivors(doubts: &mut Doubts, scope: &Scope<'_>, ended: &Ended) {
 
 /// A process that was attached to may have needed more before.
 fn before_attach(doubts: &mut Doubts, scope: &Scope<'_>) {
-    if !matches!(scope.begun.target, TargetAsked::Pids { .. }) {
-        return;
+    let joined = |via: u32| matches!(via, via::CENSUS | via::CGROUP);
+    let mut own = scope.rows.iter().filter_map(|row| row.own);
+    let some_joined = own.any(|own| joined(own.via()));
+    match scope.begun.target {
+        TargetAsked::Command { .. } => return,
+        TargetAsked::Cgroup { .. } if !some_joined => return,
+        TargetAsked::Pids { .. } | TargetAsked::Cgroup { .. } => {}
     }
     let mut higher: Vec<(i64, String)> = scope
         .rows
         .iter()
-        .filter(|row| row.own.is_some_and(|own| own.via() == via::CENSUS))
+        .filter(|row| row.own.is_some_and(|own| joined(own.via())))
         .filter_map(|row| {
             let marked = i64::try_from(row.own?.opened?.hiwater).unwrap_or(i64::MAX);
             let who = row

@@ -12,7 +12,7 @@ use super::{
     schema::{Check, CountCheck, Verdict},
     scope::{Scope, Waited},
 };
-use crate::{event::Reading, model::row::Row};
+use crate::{cgroup::State, event::Reading, model::row::Row};
 
 const EQUAL: &str = "The same to the byte.";
 const LOW_BATCH: &str = "The kernel leaves out what each CPU has counted but not yet handed in.";
@@ -226,6 +226,7 @@ pub(super) fn of_target(scope: &Scope<'_>) -> Vec<Check> {
     for reading in scope.model.readings() {
         match reading {
             Reading::Proc { .. } => {}
+            Reading::CgroupState { state, .. } => checks.push(whole_cgroup(state, peak)),
             Reading::Wait4 { max_rss_bytes, .. } => {
                 let said = signed(*max_rss_bytes);
                 checks.push(largest(scope, said, peak).check("ru_maxrss (wait4)", said, peak));
@@ -270,6 +271,28 @@ fn largest(scope: &Scope<'_>, said: i64, peak: i64) -> Judged {
     } else {
         kernel(scope, said, peak)
     }
+}
+
+/// What the files of the cgroup that is the target say, held against the sum of its processes.
+fn whole_cgroup(state: &State, peak: i64) -> Check {
+    const NAME: &str = "cgroup peak";
+    let Some(said) = state.peak_bytes.map(signed) else {
+        return unavailable(NAME.to_owned(), "The cgroup has no file for it.");
+    };
+    let judged = match said.cmp(&peak) {
+        std::cmp::Ordering::Equal => Judged::new(Verdict::Equal, EQUAL),
+        std::cmp::Ordering::Less => Judged::new(
+            Verdict::CoversLess,
+            "A cgroup counts a shared page once, and for whoever touched it first; the sum of the \
+             processes counts it for each.",
+        ),
+        std::cmp::Ordering::Greater => Judged::new(
+            Verdict::CoversMore,
+            "A cgroup counts page cache and kernel memory too, what is charged ahead on each CPU \
+             (64 pages), and the time before tracing.",
+        ),
+    };
+    judged.check(NAME.to_owned(), said, peak)
 }
 
 fn cgroup(

@@ -1,6 +1,7 @@
 //! The report's shape: `memtrace.report/1`. Keys may be added; none changes its meaning.
 
 mod history;
+mod oom;
 mod phases;
 mod syscalls;
 mod vm;
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 pub use self::{
     history::{ClassPoint, ClassTimeline, Histogram, Histograms, TimeAtLevel, Timeline},
+    oom::{CgroupSection, Oom, OomProcess},
     phases::{PhaseEnd, PhaseFaults, PhaseHistograms, PhaseRow, PhaseScope, PhaseSummary},
     syscalls::{CallRow, Outcomes, Syscalls},
     vm::{Vm, VmBothWays, VmCalls},
@@ -65,6 +67,10 @@ pub struct Report {
     pub timeline_by_class: ClassTimeline,
     /// How long, how much, how many.
     pub histograms: Histograms,
+    /// The cgroup that is the target; `None` if it is none.
+    pub cgroup: Option<CgroupSection>,
+    /// Whom the kernel chose to be killed for want of memory, of the whole machine.
+    pub oom: Vec<Oom>,
     /// Readings of the whole target.
     pub checks: Vec<Check>,
     /// Counts of other instruments, of the command with its descendants.

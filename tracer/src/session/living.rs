@@ -38,6 +38,9 @@ impl Living {
             Event::ProcessExited(record) => {
                 self.0.remove(&record.process);
             }
+            Event::ProcessLeft(record) => {
+                self.0.remove(&record.process);
+            }
             _ => {}
         }
     }

@@ -20,7 +20,7 @@ pub(super) fn missing(ended: &Ended, kind: u32) -> u64 {
 }
 
 /// What records of each kind tell.
-const KINDS: [(u32, &str); 10] = [
+const KINDS: [(u32, &str); 12] = [
     (kind::LEVEL, "level"),
     (kind::PROCESS_STARTED, "process_started"),
     (kind::SPACE_OPENED, "space_opened"),
@@ -31,6 +31,8 @@ const KINDS: [(u32, &str); 10] = [
     (kind::VM_CHANGED, "vm_changed"),
     (kind::MARKED, "marked"),
     (kind::CALLED, "called"),
+    (kind::PROCESS_LEFT, "process_left"),
+    (kind::VICTIM, "victim"),
 ];
 
 /// Emitted, read and lost, by kind.
@@ -203,6 +205,8 @@ pub(super) fn records(doubts: &mut Doubts, ended: &Ended) {
         kind::EXECED,
         kind::PROCESS_EXITED,
         kind::PROCESS_FREED,
+        kind::PROCESS_LEFT,
+        kind::VICTIM,
     ];
     let lives: u64 = lives.into_iter().map(|kind| missing(ended, kind)).sum();
     if lives > 0 {
