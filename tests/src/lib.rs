@@ -5,6 +5,7 @@
 //! top of a standstill's `statm`, which is an exact sum on the kernels that memtrace calls exact.
 
 pub mod args;
+pub mod judgement;
 pub mod live;
 pub mod proc;
 pub mod report;

@@ -180,6 +180,19 @@ pub struct FaultsTruth {
     pub major_faults: u64,
 }
 
+/// Of `spike`: one spike, and between which lengths its own lies, whatever height one asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpikeTruth {
+    /// Its PID.
+    pub pid: u32,
+    /// What the spike adds.
+    pub spike_bytes: u64,
+    /// All of it was resident for this long.
+    pub held_ns: u64,
+    /// Any of it was, for no longer than this.
+    pub whole_ns: u64,
+}
+
 /// Writes a truth where the test wants it: to a file, else to stdout.
 pub fn write<T: Serialize>(truth: &T, file: Option<&Path>) {
     let text = serde_json::to_string(truth).expect("a truth is JSON");

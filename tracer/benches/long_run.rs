@@ -1,6 +1,6 @@
 //! A long run that never was: its events go through the real writer, its capture through
-//! `memtrace report`. Prints what the capture costs and what the report needs, and holds them
-//! against the budgets.
+//! `memtrace report` and `memtrace judge`. Prints what the capture costs and what those two need,
+//! and holds them against the budgets.
 //!
 //! `cargo bench -p tracer --bench long_run` takes 100 million levels (`LEVELS` = another number).
 
@@ -48,7 +48,10 @@ impl World {
             at_ns: START_NS,
             on_cpu: [0, 1],
             splits: [Split::ZERO; SPACES],
-            target: Target::default(),
+            target: Target {
+                last_space: SPACES as u64,
+                ..Target::default()
+            },
         }
     }
 
@@ -197,17 +200,18 @@ fn read(path: &Path) -> anyhow::Result<Duration> {
     Ok(began.elapsed())
 }
 
-/// Time and peak memory (KiB) of `memtrace report`. Of all programs started so far, so that this
-/// comes first; this one itself has little memory, which a child inherits as its first peak.
-fn report(path: &Path) -> anyhow::Result<(Duration, i64)> {
+/// Time and peak memory (KiB) of `memtrace report`, or `judge`. Of all programs started so far, so
+/// that these come first; this one itself has little memory, which a child inherits as its first
+/// peak.
+fn memtrace(action: &str, path: &Path) -> anyhow::Result<(Duration, i64)> {
     let began = Instant::now();
     let status = Command::new(env!("CARGO_BIN_EXE_memtrace"))
-        .arg("report")
+        .arg(action)
         .arg(path)
         .stdout(Stdio::null())
         .status()
         .context("memtrace cannot be started")?;
-    anyhow::ensure!(status.success(), "memtrace report: {status}");
+    anyhow::ensure!(status.success(), "memtrace {action}: {status}");
     let took = began.elapsed();
     Ok((took, getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss()))
 }
@@ -224,7 +228,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let path = folder.path().join("long.mtr");
     let wrote = write(&path, levels)?;
     let bytes = fs::metadata(&path)?.len();
-    let (reported, rss_kib) = report(&path)?;
+    let (reported, report_rss_kib) = memtrace("report", &path)?;
+    let (judged, rss_kib) = memtrace("judge", &path)?;
     let read = read(&path)?;
     check(&path, levels)?;
 
@@ -242,8 +247,12 @@ fn main() -> anyhow::Result<ExitCode> {
         speed(read) / million
     );
     println!(
-        "memtrace report {:.2} s, {rss_kib} KiB",
+        "memtrace report {:.2} s, {report_rss_kib} KiB",
         reported.as_secs_f64()
+    );
+    println!(
+        "memtrace judge  {:.2} s, {rss_kib} KiB",
+        judged.as_secs_f64()
     );
     let mut kept = level_bytes <= LEVEL_BYTES && rss_kib <= REPORT_RSS_KIB;
     if measures {

@@ -8,7 +8,8 @@ use crate::{
     failure::Failure,
     functions::Wanted,
     host,
-    render::Format,
+    judge::import::Asked,
+    render::{Format, JudgeFormat},
     units::{self, Bytes},
 };
 
@@ -24,6 +25,7 @@ Examples:
   memtrace report run.mtr               the same report again, from the capture
   memtrace mark build; make; memtrace mark --end     phases, in a traced script
   memtrace --phase-fn solve -- ./job    the peak of each call of a function
+  memtrace judge run.mtr                what tools that sample would have said
   memtrace check                        what this kernel and user allow
 
 The report goes to stderr, so that the command's output stays its own. The exit
@@ -38,7 +40,7 @@ code is the command's (128+n for signal n). memtrace's own: 100 over --max-peak,
     after_help = EXAMPLES,
     args_conflicts_with_subcommands = true,
     max_term_width = 100,
-    override_usage = "memtrace [OPTIONS] -- CMD [ARG...]\n       memtrace [OPTIONS] --pid PID[,PID...]\n       memtrace [OPTIONS] --cgroup PATH | --container NAME\n       memtrace report FILE\n       memtrace check"
+    override_usage = "memtrace [OPTIONS] -- CMD [ARG...]\n       memtrace [OPTIONS] --pid PID[,PID...]\n       memtrace [OPTIONS] --cgroup PATH | --container NAME\n       memtrace report FILE\n       memtrace judge FILE\n       memtrace check"
 )]
 pub struct Arguments {
     /// What else to do.
@@ -116,6 +118,8 @@ pub enum Action {
     Check,
     /// Report from a capture, on stdout, what the run reported on stderr
     Report(ReportArguments),
+    /// Tell from a capture how wrong tools are that look now and then
+    Judge(JudgeArguments),
     /// Mark a phase of the whole target, from a script that runs inside it
     Mark(MarkArguments),
 }
@@ -141,6 +145,39 @@ pub struct ReportArguments {
     #[command(flatten)]
     pub copies: CopiesAsked,
     /// Colour of the report
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+}
+
+const JUDGE_EXAMPLES: &str = "\
+Examples:
+  memtrace -o run.mtr -- ./job            first, the exact run
+  memtrace judge run.mtr                  what a poller of any interval would say
+  memtrace judge --format json run.mtr    the same for programs
+  memtrace judge --import mprof.dat run.mtr
+                                          and what mprof said of the same run
+  memtrace judge --import csv:time=t,rss=mem,unit=MiB:my.csv run.mtr
+                                          any table, with its columns named";
+
+/// What to judge.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = JUDGE_EXAMPLES)]
+pub struct JudgeArguments {
+    /// Capture, as memtrace -o FILE left it
+    #[arg(value_name = "FILE")]
+    pub capture: PathBuf,
+    /// Hold a file of another tool against the run too: mprof, psrecord, traceq, memray (stats
+    /// --json), time, docker (stats --format json), sacct (-P), snakemake, nextflow, or csv: with
+    /// its columns; may be given again
+    #[arg(long, value_name = "[KIND=]FILE")]
+    pub import: Vec<Asked>,
+    /// What the judgement is written as
+    #[arg(long, value_name = "FMT", value_enum, default_value = "text")]
+    pub format: JudgeFormat,
+    /// Write the judgement as JSON to a file too (- for stdout)
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Colour of the judgement
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
 }

@@ -15,6 +15,7 @@ pub mod event;
 pub mod failure;
 pub mod functions;
 pub mod host;
+pub mod judge;
 pub mod kernel;
 pub mod mark;
 pub mod model;

@@ -19,6 +19,7 @@ use memtrace::{
     event::EndReason,
     failure::{Failure, code},
     functions::{self, Function},
+    judge,
     kernel::privilege,
     mark,
     output::{Place, coloured},
@@ -46,6 +47,7 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         }
         Some(Action::Report(asked)) => return replay::run(asked).map(|()| ExitCode::SUCCESS),
+        Some(Action::Judge(asked)) => return judge::run(asked).map(|()| ExitCode::SUCCESS),
         None => {}
     }
     let copies = Copies::check(&arguments.copies)?;

@@ -9,6 +9,7 @@ pub mod distribution;
 pub mod folded;
 pub mod held;
 pub mod history;
+pub mod order;
 pub mod phase;
 pub mod phases;
 pub mod process;

@@ -14,7 +14,7 @@ use std::io;
 
 use clap::ValueEnum;
 
-use crate::report::schema::Report;
+use crate::{judge::schema::Judgement, report::schema::Report};
 
 /// What a report can be written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -57,6 +57,38 @@ impl Format {
             Self::Mprof => mprof::write(report, out),
             Self::Prom => prom::write(report, out),
             Self::FoldedTime => folded_time::write(report, out),
+        }
+    }
+}
+
+/// What a judgement can be written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum JudgeFormat {
+    /// For people, 80 columns
+    Text,
+    /// Everything, for programs
+    Json,
+}
+
+impl JudgeFormat {
+    /// Writes the judgement so; only text knows colours.
+    ///
+    /// # Errors
+    ///
+    /// What the writer says.
+    pub fn write(
+        self,
+        judgement: &Judgement,
+        colour: bool,
+        out: &mut impl io::Write,
+    ) -> io::Result<()> {
+        match self {
+            Self::Text => {
+                let mut text = String::new();
+                text::judge::write(judgement, colour, &mut text).map_err(io::Error::other)?;
+                out.write_all(text.as_bytes())
+            }
+            Self::Json => json::write(judgement, out),
         }
     }
 }

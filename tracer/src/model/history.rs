@@ -1,10 +1,9 @@
 //! The stream of levels as history: of the target and of each space, in bounded memory.
 //!
-//! Records of several CPUs may come a little late. They wait in a short window, sorted by time,
-//! before durations are taken between them.
+//! Records are put in order before durations are taken between them.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet},
     hash::{BuildHasherDefault, Hasher},
 };
 
@@ -13,11 +12,10 @@ use tracer_common::{ledger::Split, record::Level};
 use super::{
     distribution::Distribution,
     held::Held,
+    order::InOrder,
     timeline::{MAX_POINTS, Point, Timeline},
 };
 
-/// Records that wait for late ones.
-const WINDOW: usize = 64;
 /// Points of a space's timeline and levels told apart in it, at most.
 const EACH: usize = 512;
 /// The same when there are very many spaces.
@@ -63,7 +61,7 @@ impl Hasher for Spread {
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct History {
-    window: VecDeque<Level>,
+    window: InOrder,
     target: Timeline,
     classes: Timeline<Split>,
     held: Distribution,
@@ -83,7 +81,7 @@ pub struct History {
 impl Default for History {
     fn default() -> Self {
         Self {
-            window: VecDeque::with_capacity(WINDOW + 1),
+            window: InOrder::default(),
             target: Timeline::new(MAX_POINTS),
             classes: Timeline::new(MAX_POINTS),
             held: Distribution::default(),
@@ -106,17 +104,7 @@ impl History {
             at_ns: level.header.at_ns,
             pages: level.target_rss,
         });
-        let at_ns = level.header.at_ns;
-        let place = match self.window.back() {
-            Some(last) if last.header.at_ns > at_ns => self
-                .window
-                .partition_point(|other| other.header.at_ns <= at_ns),
-            _ => self.window.len(),
-        };
-        self.window.insert(place, level);
-        if self.window.len() > WINDOW
-            && let Some(level) = self.window.pop_front()
-        {
+        if let Some(level) = self.window.add(level) {
             self.settle(&level);
         }
     }
@@ -128,7 +116,7 @@ impl History {
 
     /// No more records will come.
     pub fn end(&mut self, at_ns: u64) {
-        while let Some(level) = self.window.pop_front() {
+        while let Some(level) = self.window.pop() {
             self.settle(&level);
         }
         self.close_until(at_ns);
@@ -274,7 +262,7 @@ impl History {
             .iter()
             .map(|(space, history)| (*space, history.last.pages.rss()))
             .collect();
-        for level in &self.window {
+        for level in self.window.waiting() {
             if let Ok(space) = u32::try_from(level.space) {
                 latest.insert(space, level.split.rss());
             }

@@ -1,15 +1,14 @@
-//! The report as JSON: the keys of [`crate::report::schema`], indented, a line break at the end.
-//! An array of numbers or words stays on one line: timelines have thousands of points.
+//! Reports and judgements as JSON: the keys of [`crate::report::schema`] and of
+//! [`crate::judge::schema`], indented, a line break at the end. An array of numbers or words stays
+//! on one line: timelines have thousands of points.
 
 use std::io;
 
 use serde::Serialize;
 use serde_json::{Serializer, ser::Formatter};
 
-use crate::report::schema::Report;
-
-/// Writes the report.
-pub fn write(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
+/// Writes one of them.
+pub fn write(report: &impl Serialize, out: &mut impl io::Write) -> io::Result<()> {
     report.serialize(&mut Serializer::with_formatter(&mut *out, Lines::default()))?;
     out.write_all(b"\n")
 }

@@ -2,6 +2,7 @@
 
 mod certainty;
 mod history;
+pub mod judge;
 mod memory;
 mod page;
 mod phases;

@@ -18,6 +18,7 @@ pub use self::{
     vm::{Vm, VmBothWays, VmCalls},
 };
 
+use super::scope::slack_pages;
 use crate::event::{Doubt, EndReason, Hook, TargetAsked};
 
 /// Name and version of the shape.
@@ -101,6 +102,14 @@ pub struct Host {
     pub page_bytes: u64,
     /// Version of the memory controller's hierarchy.
     pub cgroup: String,
+}
+
+impl Host {
+    /// By how much a figure of its kernel may be off, bytes.
+    pub fn slack_bytes(&self) -> i64 {
+        let page_bytes = i64::try_from(self.page_bytes).unwrap_or(i64::MAX);
+        slack_pages(self.cpus).saturating_mul(page_bytes)
+    }
 }
 
 /// The target.

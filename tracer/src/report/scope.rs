@@ -43,6 +43,14 @@ pub(super) struct Scope<'a> {
     living: HashMap<u32, &'a Reading>,
 }
 
+/// By how much the kernel's figure may be off because it does not add up what each CPU still
+/// holds: three counters, `batch - 1` pages on each CPU (`lib/percpu_counter.c`). Pages.
+pub(super) fn slack_pages(cpus: u32) -> i64 {
+    let cpus = i64::from(cpus);
+    let batch = (2 * cpus).max(32);
+    3 * cpus * (batch - 1)
+}
+
 impl<'a> Scope<'a> {
     /// `None` if the run has no beginning: nothing can be scaled then.
     pub(super) fn new(model: &'a Model) -> Option<Self> {
@@ -104,12 +112,9 @@ impl<'a> Scope<'a> {
         ended.unwrap_or(self.model.latest_ns())
     }
 
-    /// By how much the kernel's figure may be off because it does not add up what each CPU still
-    /// holds: three counters, `batch - 1` pages on each CPU (`lib/percpu_counter.c`). Bytes.
+    /// By how much the kernel's figure may be off. Bytes.
     pub(super) fn slack_bytes(&self) -> i64 {
-        let cpus = i64::from(self.begun.cpus);
-        let batch = (2 * cpus).max(32);
-        self.bytes(3 * cpus * (batch - 1))
+        self.bytes(slack_pages(self.begun.cpus))
     }
 
     /// Movements of a level that the stream may leave out at the most, bytes.

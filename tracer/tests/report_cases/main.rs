@@ -4,6 +4,7 @@ mod cases;
 mod certainty;
 mod checks;
 mod exports;
+mod judge;
 mod marks;
 mod model;
 mod phases;

@@ -1,0 +1,329 @@
+//! A judgement as text for people: the conclusion first, then what it rests on.
+
+use std::fmt;
+
+use super::{
+    command_line,
+    page::{LABEL, Look, Page, left, right, visible},
+};
+use crate::{
+    event::TargetAsked,
+    judge::schema::{Clock, Judgement, Kind, Need, Pollers},
+    units::{Bytes, Count, Nanos},
+};
+
+/// Interval of the first sentence, milliseconds: what many tools use.
+const EXAMPLE_MS: f64 = 500.0;
+/// The error that the sentences speak of: 5 %.
+const SPOKEN: usize = 1;
+/// Intervals for which processes are told, milliseconds.
+const OF_ROWS_MS: [f64; 3] = [10.0, 100.0, 1000.0];
+
+/// Writes the judgement, no line wider than 80 columns; with ANSI colours if `colour`.
+pub fn write(judgement: &Judgement, colour: bool, out: &mut impl fmt::Write) -> fmt::Result {
+    let page = &mut Page::new(out, colour);
+    let pollers = &judgement.of_target;
+    page.hanging("judgement", LABEL, Look::Bold, &conclusion(pollers))?;
+    page.gap()?;
+    subject(page, judgement)?;
+    page.gap()?;
+    intervals(page, pollers)?;
+    page.gap()?;
+    needs(page, pollers)?;
+    rows(page, judgement)?;
+    tools(page, judgement)?;
+    page.gap()?;
+    certainty(page, judgement)
+}
+
+fn conclusion(pollers: &Pollers) -> String {
+    let example = pollers.intervals.iter().find(|i| i.ms == EXAMPLE_MS);
+    let missed = example.map_or(0.0, |interval| interval.p_miss.0[SPOKEN]);
+    let every = interval(EXAMPLE_MS);
+    let first = if missed == 0.0 {
+        format!("A poller every {every} never misses more than 5 % of this peak.")
+    } else {
+        let often = probability(missed);
+        format!("A poller every {every} misses more than 5 % of this peak in {often} of its runs.")
+    };
+    let need = &pollers.needs.0[SPOKEN];
+    let second = match need.ms {
+        Some(_) if need.too_long_ms.is_none() => "Any interval up to a minute is good.".to_owned(),
+        Some(ms) => format!(
+            "To stay within 5 % in 95 % of runs, poll every {} or faster.",
+            interval(ms)
+        ),
+        None => format!(
+            "No interval of {} or more stays within 5 % in 95 % of runs: the peak is not held \
+             longer than {}.",
+            interval(need.too_long_ms.unwrap_or(EXAMPLE_MS)),
+            interval(need.never_missed_ms),
+        ),
+    };
+    format!("{first} {second}")
+}
+
+fn subject(page: &mut Page<'_>, judgement: &Judgement) -> fmt::Result {
+    let peak = judgement.of_target.peak_bytes;
+    let (look, worth) = match judgement.peak_error_bound_bytes {
+        Some(0) => (Look::Good, "exact".to_owned()),
+        Some(bound) => (
+            Look::Bad,
+            format!("at most {} off", Bytes(bound.cast_signed())),
+        ),
+        None => (Look::Bad, "not certain, see below".to_owned()),
+    };
+    let size = Bytes(peak).to_string();
+    let bytes = format!(" = {} bytes, ", Count(peak.unsigned_abs()));
+    let pieces = [
+        (Look::Bold, size.as_str()),
+        (Look::Plain, &bytes),
+        (look, &worth),
+    ];
+    page.labelled("peak memory", &pieces)?;
+    let Pollers {
+        start_ns, end_ns, ..
+    } = judgement.of_target;
+    let (label, what) = match &judgement.target {
+        TargetAsked::Command { argv, .. } => ("command", command_line(argv)),
+        TargetAsked::Pids { pids, .. } => {
+            let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
+            ("attached to", format!("PID {}", pids.join(", ")))
+        }
+        TargetAsked::Cgroup { path, .. } => ("cgroup", visible(path)),
+    };
+    page.labelled(label, &[(Look::Plain, &what)])?;
+    let lived = format!(
+        "there to be looked at for {}",
+        Nanos(end_ns.saturating_sub(start_ns))
+    );
+    page.wrapped(LABEL, Look::Plain, &lived)
+}
+
+fn intervals(page: &mut Page<'_>, pollers: &Pollers) -> fmt::Result {
+    let errors = ["1 %", "5 %", "10 %", "25 %"]
+        .map(|error| right(error, 8))
+        .concat();
+    let quantiles = ["half", "9 of 10", "all runs"]
+        .map(|share| right(share, 9))
+        .concat();
+    page.labelled(
+        "a poller",
+        &[(
+            Look::Plain,
+            "   misses the peak by more than       is off by at most, in",
+        )],
+    )?;
+    page.labelled(
+        "every",
+        &[
+            (Look::Dim, &errors),
+            (Look::Plain, "  "),
+            (Look::Dim, &quantiles),
+        ],
+    )?;
+    for told in &pollers.intervals {
+        let every = format!("  {}", right(&interval(told.ms), 8));
+        let missed = told.p_miss.0.map(|p| right(&probability(p), 8)).concat();
+        let error = told.error_pct;
+        let error = [error.p50, error.p90, error.max].map(|e| right(&percent(e), 9));
+        let error = format!("  {}", error.concat());
+        let look = if told.p_miss.0[SPOKEN] == 0.0 {
+            Look::Good
+        } else {
+            Look::Plain
+        };
+        page.labelled(&every, &[(look, &missed), (Look::Plain, &error)])?;
+    }
+    Ok(())
+}
+
+fn needs(page: &mut Page<'_>, pollers: &Pollers) -> fmt::Result {
+    let mut label = "to be within";
+    for (error, need) in ["1 %", "5 %", "10 %", "25 %"].iter().zip(&pollers.needs.0) {
+        let text = format!("{} in 95 % of runs: {}", right(error, 4), needed(need));
+        page.labelled(label, &[(Look::Plain, &text)])?;
+        label = "";
+    }
+    Ok(())
+}
+
+fn needed(need: &Need) -> String {
+    let always = match need.never_missed_ms {
+        0.0 => String::new(),
+        ms => format!("; always: every {}", interval(ms)),
+    };
+    match (need.ms, need.too_long_ms) {
+        (Some(ms), _) => format!("every {}{always}", interval(ms)),
+        (None, Some(ms)) => format!("more often than every {}{always}", interval(ms)),
+        (None, None) => "not known".to_owned(),
+    }
+}
+
+fn rows(page: &mut Page<'_>, judgement: &Judgement) -> fmt::Result {
+    // One process is the target; its row would say the same again.
+    if judgement.processes.len() as u64 + judgement.processes_left_out < 2 {
+        return Ok(());
+    }
+    page.gap()?;
+    page.labelled(
+        "processes",
+        &[(
+            Look::Plain,
+            "misses more than 5 % of its own peak, polled every",
+        )],
+    )?;
+    let heads = OF_ROWS_MS.map(|ms| right(&interval(ms), 9)).concat();
+    let head = format!("{}{heads}{}  command", right("peak", 10), right("pid", 8));
+    page.line(&[(Look::Dim, &head)])?;
+    for row in &judgement.processes {
+        let missed = OF_ROWS_MS.map(|ms| {
+            let told = row.pollers.intervals.iter().find(|told| told.ms == ms);
+            right(
+                &told.map_or("-".to_owned(), |told| probability(told.p_miss.0[SPOKEN])),
+                9,
+            )
+        });
+        let pid = row.pid.map_or("?".to_owned(), |pid| pid.to_string());
+        let command = match row.argv.as_slice() {
+            [] => row.comm.clone(),
+            argv => command_line(argv),
+        };
+        let peak = right(&Bytes(row.pollers.peak_bytes).to_string(), 10);
+        let line = format!("{peak}{}{}  {command}", missed.concat(), right(&pid, 8));
+        page.line(&[(Look::Plain, &line)])?;
+    }
+    match judgement.processes_left_out {
+        0 => Ok(()),
+        left => page.wrapped(
+            LABEL,
+            Look::Dim,
+            &format!("with lower peaks: {} more", Count(left)),
+        ),
+    }
+}
+
+fn tools(page: &mut Page<'_>, judgement: &Judgement) -> fmt::Result {
+    if judgement.tools.is_empty() {
+        return Ok(());
+    }
+    page.gap()?;
+    page.labelled("other tools", &[(Look::Plain, "what their files say")])?;
+    for tool in &judgement.tools {
+        let (look, kind) = worded(tool.kind);
+        let figures = format!(
+            "{}{}  ",
+            right(&Bytes(tool.bytes.cast_signed()).to_string(), 10),
+            right(&signed(tool.error_pct), 10),
+        );
+        page.line(&[
+            (Look::Plain, "    "),
+            (Look::Plain, &left(&tool.name, 26)),
+            (Look::Plain, &figures),
+            (look, kind),
+        ])?;
+        page.wrapped(8, Look::Dim, &tool.why)?;
+        if let Some(clock) = tool.clock.as_ref() {
+            page.wrapped(8, Look::Dim, &clock_line(clock, tool.same_run))?;
+        }
+    }
+    Ok(())
+}
+
+fn worded(kind: Kind) -> (Look, &'static str) {
+    match kind {
+        Kind::None => (Look::Good, "right"),
+        Kind::MissedSpike => (Look::Bad, "missed spike"),
+        Kind::MissedProcess => (Look::Bad, "missed process"),
+        Kind::DoubleCountedSharing => (Look::Plain, "double-counted sharing"),
+        Kind::KernelInexactness => (Look::Bad, "kernel inexactness"),
+        Kind::CacheCounted => (Look::Bad, "cache counted"),
+        Kind::Inherited => (Look::Bad, "inherited"),
+        Kind::HeapNotResident => (Look::Plain, "heap, not resident"),
+        Kind::Unexplained => (Look::Bad, "unexplained"),
+    }
+}
+
+fn clock_line(clock: &Clock, same_run: Option<bool>) -> String {
+    let other = match same_run {
+        Some(false) => "By its clock it is of another run. ",
+        _ => "",
+    };
+    let off = clock.residual_pct;
+    match (clock.shift_ms, clock.shift_bound_ms) {
+        (Some(shift), Some(bound)) => format!(
+            "{other}Its clock is shifted by {shift:+.1} ms (±{bound:.1} ms; {}); so it is \
+             {off:.2} % of the peak off in the mean.",
+            clock.why
+        ),
+        _ => format!("{other}Its clock's shift is not known: {}.", clock.why),
+    }
+}
+
+/// A signed error in percent.
+fn signed(pct: f64) -> String {
+    match pct {
+        0.0 => "0 %".to_owned(),
+        _ if pct.abs() < 0.01 => format!("{}<0.01 %", if pct < 0.0 { "-" } else { "+" }),
+        _ if pct.abs() < 1.0 => format!("{pct:+.2} %"),
+        _ => format!("{pct:+.1} %"),
+    }
+}
+
+fn certainty(page: &mut Page<'_>, judgement: &Judgement) -> fmt::Result {
+    let exact = "computed over all offsets, none simulated";
+    match judgement.bound_bytes {
+        Some(0) => page.hanging("certainty", LABEL, Look::Plain, exact)?,
+        Some(bound) => {
+            let text = format!(
+                "{exact}. The history leaves out movements of less than {}: what that can change \
+                 is in the JSON (p_miss_least, p_miss_most).",
+                Bytes(bound.cast_signed()),
+            );
+            page.hanging("certainty", LABEL, Look::Plain, &text)?;
+        }
+        None => page.hanging("certainty", LABEL, Look::Bad, "the history is not whole")?,
+    }
+    for doubt in &judgement.doubts {
+        page.line(&[(Look::Plain, "  "), (Look::Bad, &doubt.id)])?;
+        page.wrapped(6, Look::Plain, &doubt.text)?;
+        if !doubt.remedy.is_empty() {
+            page.wrapped(6, Look::Dim, &format!("-> {}", doubt.remedy))?;
+        }
+    }
+    Ok(())
+}
+
+/// Milliseconds as people write them.
+fn interval(ms: f64) -> String {
+    let ns = (ms * 1e6).round() as u64;
+    match ns {
+        1_000_000..60_000_000_000 if ns.is_multiple_of(1_000_000_000) => {
+            format!("{} s", ns / 1_000_000_000)
+        }
+        60_000_000_000 => "60 s".to_owned(),
+        _ if ns.is_multiple_of(1_000_000) && ns < 1_000_000_000 => format!("{} ms", ns / 1_000_000),
+        _ => Nanos(ns).to_string(),
+    }
+}
+
+/// A probability, never rounded to certainty.
+fn probability(p: f64) -> String {
+    let pct = p * 100.0;
+    match pct {
+        0.0 => "0 %".to_owned(),
+        100.0.. => "100 %".to_owned(),
+        _ if pct < 0.1 => "<0.1 %".to_owned(),
+        _ if pct > 99.9 => ">99.9 %".to_owned(),
+        _ if (9.95..90.0).contains(&pct) => format!("{pct:.0} %"),
+        _ => format!("{pct:.1} %"),
+    }
+}
+
+fn percent(pct: f64) -> String {
+    if pct == pct.round() {
+        format!("{pct:.0} %")
+    } else {
+        format!("{pct:.1} %")
+    }
+}
