@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, thread, time::Duration};
 
 use tracer_common::{
-    ledger::{Space, Task},
+    ledger::{Found, Space, Task},
     limits::map,
 };
 
@@ -20,6 +20,7 @@ use crate::{
 pub struct Ledgers {
     spaces: OpenMap,
     tasks: OpenMap,
+    found: OpenMap,
 }
 
 impl Ledgers {
@@ -34,6 +35,7 @@ impl Ledgers {
         Some(Self {
             spaces: take(map::SPACES)?,
             tasks: take(map::TASKS)?,
+            found: take(map::FOUND)?,
         })
     }
 
@@ -51,6 +53,12 @@ impl Ledgers {
     fn pids(&self) -> BTreeMap<u32, u32> {
         let tasks = self.tasks.entries::<u32, Task>().into_iter();
         tasks.map(|(pid, task)| (task.process, pid)).collect()
+    }
+
+    /// Whether a cgroup is followed: all is attached then.
+    pub fn follow_a_cgroup(&self) -> bool {
+        let found = self.found.entries::<u32, Found>();
+        found.iter().any(|(_, found)| found.cgroup_id != 0)
     }
 
     /// Whether a process is followed with a space of its own. The target may run meanwhile.
@@ -82,10 +90,10 @@ impl Ledgers {
     #[track_caller]
     pub fn once_following(memtrace: &mut Program, pids: &[u32]) -> Self {
         while !memtrace.has_ended() {
-            if let Some(ledgers) = Self::of(memtrace.pid()) {
-                if pids.iter().all(|pid| ledgers.follows(*pid)) {
-                    return ledgers;
-                }
+            if let Some(ledgers) = Self::of(memtrace.pid())
+                && pids.iter().all(|pid| ledgers.follows(*pid))
+            {
+                return ledgers;
             }
             thread::sleep(Duration::from_millis(2));
         }

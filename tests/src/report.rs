@@ -32,6 +32,59 @@ pub struct Report {
     pub calls: Option<Vec<CallRow>>,
     /// The target's level over time.
     pub timeline: Timeline,
+    /// The cgroup that is the target.
+    pub cgroup: Option<CgroupSection>,
+    /// Kills for want of memory.
+    pub oom: Vec<Oom>,
+}
+
+/// The cgroup that is the target.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CgroupSection {
+    /// Limit.
+    pub limit_bytes: Option<u64>,
+    /// Kills for want of memory.
+    pub oom_kills: Option<u64>,
+    /// Highest anonymous memory.
+    pub anon_peak_bytes: Option<u64>,
+    /// What the limit was hit by.
+    pub limit_hit_by: Option<String>,
+}
+
+/// A kill for want of memory.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Oom {
+    /// The victim is of the target.
+    pub of_target: bool,
+    /// Its PID.
+    pub pid: Option<u32>,
+    /// Its level then.
+    pub rss_bytes: Option<u64>,
+    /// Anonymous memory of it.
+    pub anon_bytes: Option<u64>,
+    /// Who asked for memory.
+    pub asked_by_pid: Option<u32>,
+    /// It was killed.
+    pub killed: Option<bool>,
+    /// The target's processes then.
+    pub processes: Vec<OomProcess>,
+}
+
+/// A process of the target at a kill.
+#[derive(Clone, Debug, Deserialize)]
+pub struct OomProcess {
+    /// PID.
+    pub pid: Option<u32>,
+    /// By how much it had grown.
+    pub grown_bytes: Option<i64>,
+}
+
+/// An exit with a code.
+pub fn exited(code: i32) -> Option<Exit> {
+    Some(Exit {
+        code: Some(code),
+        signal: None,
+    })
 }
 
 /// An entry of a phase.

@@ -4,6 +4,7 @@
 //! they are asked to, because a workload's arithmetic holds only if it knows every page it touches.
 
 pub mod bpf;
+pub mod cgroup;
 pub mod mark;
 pub mod memory;
 pub mod process;

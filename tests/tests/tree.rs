@@ -4,19 +4,12 @@ use std::process::Command;
 
 use tests::{
     proc::Reader,
-    report::{Exit, Report, Row},
+    report::{Report, Row, exited},
     runner::{Memtrace, Scratch, report, trace, trace_command, trace_with, workload},
     truth::{self, PagesTruth, ProcessTruth, SpaceTruth, SpawnerTruth, TreeTruth},
 };
 
 const BIG: u64 = 300 << 20;
-
-fn exited(code: i32) -> Option<Exit> {
-    Some(Exit {
-        code: Some(code),
-        signal: None,
-    })
-}
 
 /// The last row of each of these has exactly the peak that the process read of itself.
 #[track_caller]

@@ -217,16 +217,19 @@ impl Live {
         Ok(())
     }
 
-    /// Makes all that runs in a cgroup the target, now and later. Gives how many processes joined.
+    /// Makes all that runs in a cgroup the target, now and later. Gives how many processes it has.
     ///
     /// # Errors
     ///
     /// [`AttachError`] if a map or the task list cannot be used.
     pub fn follow_cgroup(&mut self, id: u64, level: u64) -> Result<u64, AttachError> {
+        // Checked by the kernel before the cgroup is followed, so that little happens in between.
+        self.load_census()?;
         let mut found = self.ledgers.found()?;
         (found.cgroup_id, found.cgroup_level) = (id, level);
         self.ledgers.found.set(0, Shared(found), 0)?;
-        self.take_census()
+        self.take_census()?;
+        Ok(self.ledgers.target()?.processes)
     }
 
     /// Makes processes that exist the target, with their descendants unless the plan says not to.
@@ -271,19 +274,23 @@ impl Live {
         self.run_census()
     }
 
-    fn run_census(&mut self) -> Result<(), AttachError> {
-        let refused = |error| AttachError::Program {
-            program: "census".to_owned(),
-            subject: "who is there already".to_owned(),
-            error: Box::new(error),
-        };
+    /// The census, loaded: most runs never need it, and checking it takes the kernel as long as
+    /// all the others.
+    fn load_census(&mut self) -> Result<&mut Iter, AttachError> {
         let census: &mut Iter = program(&mut self.bpf, "census")?;
-        // Most runs never need it, and checking it takes the kernel as long as all the others.
         if census.fd().is_err() {
-            census.load("task", &Btf::from_sys_fs()?).map_err(refused)?;
+            census
+                .load("task", &Btf::from_sys_fs()?)
+                .map_err(census_refused)?;
         }
-        let link = census.attach().map_err(refused)?;
-        let mut file: File = census.take_link(link).map_err(refused)?.into_file()?;
+        Ok(census)
+    }
+
+    fn run_census(&mut self) -> Result<(), AttachError> {
+        let census = self.load_census()?;
+        let link = census.attach().map_err(census_refused)?;
+        let link = census.take_link(link).map_err(census_refused)?;
+        let mut file: File = link.into_file()?;
         io::copy(&mut file, &mut io::sink()).map_err(AttachError::Census)?;
         Ok(())
     }
@@ -303,6 +310,14 @@ impl Live {
             missed += line.trim().parse::<u64>().ok()?;
         }
         Some(missed)
+    }
+}
+
+fn census_refused(error: ProgramError) -> AttachError {
+    AttachError::Program {
+        program: "census".to_owned(),
+        subject: "who is there already".to_owned(),
+        error: Box::new(error),
     }
 }
 

@@ -234,6 +234,9 @@ impl<'a> Row<'a> {
         if let Some(exited) = self.exited() {
             return (exited.end_known != 0).then_some(exited.end);
         }
+        if let Some(left) = self.process.left.filter(|_| self.is_last()) {
+            return (left.space != 0).then_some(left.end);
+        }
         self.ledger()
             .filter(|_| self.is_alive())
             .map(|ledger| ledger.level)

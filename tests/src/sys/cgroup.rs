@@ -1,0 +1,94 @@
+//! Memory cgroups for processes to run in, of either version; removed when dropped.
+
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+/// A cgroup.
+#[derive(Debug)]
+pub struct Cgroup {
+    directory: PathBuf,
+}
+
+/// Root of the hierarchy that has the memory controller.
+fn root() -> PathBuf {
+    let v1 = Path::new("/sys/fs/cgroup/memory");
+    if v1.join("memory.usage_in_bytes").exists() {
+        return v1.to_owned();
+    }
+    let unified = Path::new("/sys/fs/cgroup");
+    let control = unified.join("cgroup.subtree_control");
+    fs::write(&control, "+memory").expect("the memory controller in the unified hierarchy");
+    unified.to_owned()
+}
+
+impl Cgroup {
+    /// Makes one of this name; the PID of the test keeps tests apart.
+    pub fn new(name: &str) -> Self {
+        let directory = root().join(format!("memtrace-{name}-{}", std::process::id()));
+        Self::at(directory)
+    }
+
+    fn at(directory: PathBuf) -> Self {
+        fs::create_dir(&directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
+        Self { directory }
+    }
+
+    /// Makes one below it.
+    pub fn child(&self, name: &str) -> Self {
+        Self::at(self.directory.join(name))
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &str {
+        self.directory.to_str().expect("a path in UTF-8")
+    }
+
+    /// Limits its memory.
+    pub fn limit(&self, bytes: u64) {
+        let files = ["memory.max", "memory.limit_in_bytes"];
+        let mut files = files.iter().map(|file| self.directory.join(file));
+        let file = files
+            .find(|file| file.exists())
+            .expect("a file for the limit");
+        fs::write(&file, bytes.to_string()).expect("a limit");
+    }
+
+    /// Moves a process into it.
+    pub fn take(&self, pid: u32) {
+        let procs = self.directory.join("cgroup.procs");
+        fs::write(procs, pid.to_string()).expect("moving a process");
+    }
+
+    /// Moves a process back to the root.
+    pub fn let_go(pid: u32) {
+        fs::write(root().join("cgroup.procs"), pid.to_string()).expect("moving a process");
+    }
+
+    /// Lets a command begin in it: before its exec.
+    pub fn begin<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let procs = self.directory.join("cgroup.procs");
+        // SAFETY: the child has one thread and only opens and writes a file.
+        unsafe {
+            command.pre_exec(move || fs::write(&procs, "0"));
+        }
+        command
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // The last process may just be on its way out.
+        for _ in 0..100 {
+            if fs::remove_dir(&self.directory).is_ok() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
