@@ -28,8 +28,8 @@ use self::{
     ladder::LADDER,
     pass::{Begun, pass},
     place::Place,
-    schema::{Judgement, RowJudgement, SCHEMA, ToolVerdict},
-    track::{Span, Track},
+    schema::{Judgement, PhaseJudgement, RowJudgement, SCHEMA, ToolVerdict},
+    track::{Span, Track, Whose},
 };
 use crate::{
     capture::Reader,
@@ -94,6 +94,7 @@ pub fn judge(capture: &Path, imported: &[Imported]) -> anyhow::Result<Judgement>
         )
     })?;
     let rows = subjects::rows(&report);
+    let phases = subjects::phases(&report);
     let begun = begun(capture)?;
     let places = imported
         .iter()
@@ -106,7 +107,9 @@ pub fn judge(capture: &Path, imported: &[Imported]) -> anyhow::Result<Judgement>
         readable_until: subjects::readable_until(&report),
         most_hidden: 0,
     };
-    let spans = [target].into_iter().chain(rows.iter().map(|row| row.1));
+    let parts = rows.iter().map(|row| row.1);
+    let parts = parts.chain(phases.iter().map(|phase| phase.1));
+    let spans = [target].into_iter().chain(parts);
     let mut asked: Vec<(Span, Vec<u64>)> = spans.map(|span| (span, LADDER.to_vec())).collect();
     let judged = asked.len();
     let looks: Vec<_> = places
@@ -138,6 +141,19 @@ pub fn judge(capture: &Path, imported: &[Imported]) -> anyhow::Result<Judgement>
         argv: row.argv.clone(),
         pollers: pollers(i, bound_bytes(1)),
     });
+    let phases = (1 + rows.len()..).zip(&phases);
+    let phases = phases.map(|(i, (phase, span))| PhaseJudgement {
+        name: phase.name.clone(),
+        nth: phase.nth,
+        pid: phase.pid,
+        pollers: pollers(
+            i,
+            match span.whose {
+                Whose::Target => of_all,
+                Whose::Space(_) => bound_bytes(1),
+            },
+        ),
+    });
     let tools = imported.iter().zip(&places).zip(looks);
     let tools = tools.map(|((imported, place), look)| {
         let p_so_little = look.map(|(track, fold)| {
@@ -158,6 +174,7 @@ pub fn judge(capture: &Path, imported: &[Imported]) -> anyhow::Result<Judgement>
         bound_bytes: of_all,
         error_steps_pct: verdict::error_steps(),
         processes: processes.collect(),
+        phases: phases.collect(),
         processes_left_out: (report.processes.len() - rows.len()) as u64 + folded,
         tools,
         doubts: doubts(&report, &places),

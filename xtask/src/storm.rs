@@ -28,6 +28,7 @@ pub(crate) enum Variant {
     Bare,
     Floor,
     OneSpace,
+    InPhase,
     Tree,
     Foreign,
     QuantumZero,
@@ -44,10 +45,11 @@ pub(crate) struct Contest {
     pub(crate) variants: &'static [Variant],
 }
 
-const OF_THREADS: [Variant; 7] = [
+const OF_THREADS: [Variant; 8] = [
     Variant::Bare,
     Variant::Floor,
     Variant::OneSpace,
+    Variant::InPhase,
     Variant::Foreign,
     Variant::QuantumZero,
     Variant::PerfStat,
@@ -95,6 +97,7 @@ impl Variant {
             Self::Bare => "bare",
             Self::Floor => "the floor",
             Self::OneSpace => "traced, a target of one space",
+            Self::InPhase => "traced, with a phase open",
             Self::Tree => "traced, a tree",
             Self::Foreign => "not the target, while memtrace traces another process",
             Self::QuantumZero => "traced with `--quantum 0`",
@@ -105,7 +108,7 @@ impl Variant {
 
     pub(crate) fn budget(self, workers: u32) -> Budget {
         match self {
-            Self::OneSpace => Budget::AboveFloor(0.03),
+            Self::OneSpace | Self::InPhase => Budget::AboveFloor(0.03),
             Self::Tree => Budget::AboveFloor(0.08),
             Self::Foreign => Budget::AboveFloor(0.02),
             Self::QuantumZero => Budget::Ratio(if workers == 1 { 1.15 } else { 1.25 }),
@@ -169,6 +172,7 @@ impl Bench<'_> {
             Variant::Bare => self.measured(&storm[0], &storm[1..], false),
             Variant::Floor => self.beside(self.floor()?, &storm),
             Variant::OneSpace | Variant::Tree => self.traced(&[], &storm),
+            Variant::InPhase => self.traced(&[], &[&storm[..], &["--phase".to_owned()]].concat()),
             Variant::Foreign => {
                 let mut idle = Command::new("sleep").arg("600").spawn()?;
                 let sample = self

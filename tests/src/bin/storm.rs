@@ -8,6 +8,7 @@ use std::{sync::atomic::Ordering, thread};
 use tests::{
     args::Args,
     sys::{
+        mark::{Mark, mark},
         memory::{Kind, Map, page_bytes},
         process,
         sync::{Board, Meeting},
@@ -25,9 +26,13 @@ fn main() {
     let mib: usize = args.value_or("--mib", 64);
     let rounds: usize = args.value_or("--rounds", 10);
     let tree = args.flag("--tree");
+    let phase = args.flag("--phase");
     args.finish();
     process::refuse_huge_pages();
 
+    if phase {
+        mark(Mark::Begin, "storm", 0);
+    }
     let pages = (mib << 20) / page_bytes();
     let board = Board::new(ENDS + workers as usize);
     let meeting = Meeting::new(board.word(ARRIVED), board.word(RELEASED));

@@ -34,6 +34,8 @@ pub struct Judgement {
     pub processes: Vec<RowJudgement>,
     /// Rows that were not judged.
     pub processes_left_out: u64,
+    /// The entries of phases with the highest peaks, highest first.
+    pub phases: Vec<PhaseJudgement>,
     /// What files of other tools say.
     pub tools: Vec<ToolVerdict>,
     /// Stated weaknesses of this judgement.
@@ -118,6 +120,20 @@ pub struct RowJudgement {
     /// As in the report.
     pub argv: Vec<String>,
     /// What pollers of this process say.
+    #[serde(flatten)]
+    pub pollers: Pollers,
+}
+
+/// An entry of a phase, judged as if nothing but it were looked at.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PhaseJudgement {
+    /// As in the report.
+    pub name: String,
+    /// As in the report.
+    pub nth: u64,
+    /// As in the report.
+    pub pid: Option<u32>,
+    /// What pollers of its process, or of the target, say of that time.
     #[serde(flatten)]
     pub pollers: Pollers,
 }

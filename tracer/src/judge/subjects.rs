@@ -4,10 +4,13 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::track::{Span, Whose};
-use crate::report::schema::{ProcessRow, Report};
+use crate::report::schema::{PhaseRow, PhaseScope, ProcessRow, Report};
 
 /// Rows that are judged one by one, at most.
 pub const MAX_ROWS: usize = 8;
+
+/// Entries of phases that are judged, at most.
+pub const MAX_PHASES: usize = 8;
 
 /// The target; `None` if nothing of it was seen or if its peak is not above 0.
 pub fn target(report: &Report) -> Option<Span> {
@@ -46,6 +49,45 @@ pub fn rows(report: &Report) -> Vec<(&ProcessRow, Span)> {
     rows.sort_by_key(|(_, span)| Reverse(span.peak_bytes));
     rows.truncate(MAX_ROWS);
     rows
+}
+
+/// The entries of phases with the highest peaks, highest first. One without time, or of a process
+/// that has no row, is left out.
+pub fn phases(report: &Report) -> Vec<(&PhaseRow, Span)> {
+    let phases = report.phases.iter();
+    let mut phases: Vec<_> = phases
+        .filter_map(|phase| Some((phase, of_phase(report, phase)?)))
+        .collect();
+    phases.sort_by_key(|(_, span)| Reverse(span.peak_bytes));
+    phases.truncate(MAX_PHASES);
+    phases
+}
+
+fn of_phase(report: &Report, phase: &PhaseRow) -> Option<Span> {
+    let whose = match phase.scope {
+        PhaseScope::Target => Whose::Target,
+        _ => {
+            let ran = |row: &&ProcessRow| {
+                let began = row.start_ns.is_some_and(|at_ns| at_ns <= phase.start_ns);
+                let ended = row.end_ns.is_some_and(|at_ns| at_ns <= phase.start_ns);
+                row.pid == phase.pid && began && !ended
+            };
+            let row = report.processes.iter().rfind(ran)?;
+            Whose::Space(row.space.or(row.shares_space_with)?)
+        }
+    };
+    let has_time = phase.end_ns > phase.start_ns;
+    let peak_bytes = phase
+        .peak_rss_bytes
+        .filter(|bytes| *bytes > 0 && has_time)?;
+    Some(Span {
+        whose,
+        start_ns: phase.start_ns,
+        end_ns: phase.end_ns,
+        peak_bytes,
+        // Where in it is not told: that lies in the stream.
+        peak_at_ns: None,
+    })
 }
 
 /// Until when each space could be read through a process, by time. What it still holds after that,

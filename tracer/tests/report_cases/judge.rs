@@ -316,3 +316,30 @@ proptest! {
         }
     }
 }
+
+/// A phase of 200 ms around the spike of 30 ms: pollers of the phase begin with it.
+#[test]
+fn a_phase_is_judged_by_itself() {
+    let mut run = Run::command(&["./spike"]);
+    run.exec(1, &["./spike"]).level(1, pages(mib(10), 0, 0));
+    run.wait(50).begin(1, "step").wait(10);
+    run.level(1, pages(mib(100), 0, 0)).wait(3);
+    run.level(1, pages(mib(10), 0, 0)).wait(7).end(1);
+    run.wait(50).exit(1, 0);
+    let judgement = judged(&ending(&run), &[]);
+    let [phase] = &judgement.phases[..] else {
+        panic!("{} phases", judgement.phases.len())
+    };
+    assert_eq!(
+        (phase.name.as_str(), phase.pollers.peak_bytes),
+        ("step", 100 << 20)
+    );
+    let missed = |ms: f64| {
+        let mut told = phase.pollers.intervals.iter();
+        told.find(|told| told.ms == ms).unwrap().p_miss.0[1]
+    };
+    for (ms, expected) in [(20.0, 0.0), (50.0, 0.4), (100.0, 0.7), (500.0, 0.94)] {
+        assert!((missed(ms) - expected).abs() < 1e-6, "{ms}: {}", missed(ms));
+    }
+    assert!(text(&judgement).contains("step"));
+}

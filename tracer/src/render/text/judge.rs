@@ -31,6 +31,7 @@ pub fn write(judgement: &Judgement, colour: bool, out: &mut impl fmt::Write) -> 
     page.gap()?;
     needs(page, pollers)?;
     rows(page, judgement)?;
+    phases(page, judgement)?;
     tools(page, judgement)?;
     page.gap()?;
     certainty(page, judgement)
@@ -177,20 +178,14 @@ fn rows(page: &mut Page<'_>, judgement: &Judgement) -> fmt::Result {
     let head = format!("{}{heads}{}  command", right("peak", 10), right("pid", 8));
     page.line(&[(Look::Dim, &head)])?;
     for row in &judgement.processes {
-        let missed = OF_ROWS_MS.map(|ms| {
-            let told = row.pollers.intervals.iter().find(|told| told.ms == ms);
-            right(
-                &told.map_or("-".to_owned(), |told| probability(told.p_miss.0[SPOKEN])),
-                9,
-            )
-        });
         let pid = row.pid.map_or("?".to_owned(), |pid| pid.to_string());
         let command = match row.argv.as_slice() {
             [] => row.comm.clone(),
             argv => command_line(argv),
         };
         let peak = right(&Bytes(row.pollers.peak_bytes).to_string(), 10);
-        let line = format!("{peak}{}{}  {command}", missed.concat(), right(&pid, 8));
+        let missed = missed(&row.pollers);
+        let line = format!("{peak}{missed}{}  {command}", right(&pid, 8));
         page.line(&[(Look::Plain, &line)])?;
     }
     match judgement.processes_left_out {
@@ -201,6 +196,36 @@ fn rows(page: &mut Page<'_>, judgement: &Judgement) -> fmt::Result {
             &format!("with lower peaks: {} more", Count(left)),
         ),
     }
+}
+
+fn phases(page: &mut Page<'_>, judgement: &Judgement) -> fmt::Result {
+    if judgement.phases.is_empty() {
+        return Ok(());
+    }
+    page.gap()?;
+    let what = "misses more than 5 % of its own peak, polled every";
+    page.labelled("phases", &[(Look::Plain, what)])?;
+    let heads = OF_ROWS_MS.map(|ms| right(&interval(ms), 9)).concat();
+    let head = format!("{}{heads}{}  phase", right("peak", 10), right("pid", 8));
+    page.line(&[(Look::Dim, &head)])?;
+    for phase in &judgement.phases {
+        let missed = missed(&phase.pollers);
+        let pid = phase.pid.map_or("?".to_owned(), |pid| pid.to_string());
+        let peak = right(&Bytes(phase.pollers.peak_bytes).to_string(), 10);
+        let line = format!("{peak}{missed}{}  {}", right(&pid, 8), phase.name);
+        page.line(&[(Look::Plain, &line)])?;
+    }
+    Ok(())
+}
+
+/// How often pollers of some intervals miss a peak.
+fn missed(pollers: &Pollers) -> String {
+    let cells = OF_ROWS_MS.map(|ms| {
+        let told = pollers.intervals.iter().find(|told| told.ms == ms);
+        let p = told.map_or("-".to_owned(), |told| probability(told.p_miss.0[SPOKEN]));
+        right(&p, 9)
+    });
+    cells.concat()
 }
 
 fn tools(page: &mut Page<'_>, judgement: &Judgement) -> fmt::Result {
