@@ -131,7 +131,9 @@ fn main() {
     };
     let directory: PathBuf = args.value_or("--dir", std::env::current_dir().expect("a directory"));
     let truth_file: Option<PathBuf> = args.value("--truth");
+    let start_after_ms: u64 = args.value_or("--start-after-ms", 0);
     args.finish();
+    std::thread::sleep(Duration::from_millis(start_after_ms));
 
     if plan.thp == 0 {
         process::refuse_huge_pages();
