@@ -13,8 +13,8 @@ use self::phases::Phases;
 use crate::{
     model::timeline::{Point, Timeline},
     report::schema::{
-        Certainty, Check, ClassTimeline, CountCheck, Exit, Histograms, Host, Overhead, ProcessRow,
-        Report, TargetPeak, TargetSection, Tool, Verdict, Vm,
+        Certainty, CgroupSection, Check, ClassTimeline, CountCheck, Exit, Histograms, Host, Oom,
+        Overhead, ProcessRow, Report, TargetPeak, TargetSection, Tool, Verdict, Vm,
     },
 };
 
@@ -57,6 +57,8 @@ pub(super) struct Figures<'a> {
     rows_left_out: u64,
     phases: Phases<'a>,
     histograms: &'a Histograms,
+    cgroup: Option<&'a CgroupSection>,
+    oom: &'a [Oom],
     checks: &'a [Check],
     count_checks: &'a [CountCheck],
     row_checks: Vec<Judged<'a>>,
@@ -134,6 +136,8 @@ impl<'a> Figures<'a> {
             commands_left_out: commands_left_out + report.folded.len(),
             phases: Phases::of(report, page_bytes),
             histograms: &report.histograms,
+            cgroup: report.cgroup.as_ref(),
+            oom: &report.oom,
             checks: &report.checks,
             count_checks: &report.count_checks,
             row_checks: judged(&report.processes),

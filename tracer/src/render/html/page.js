@@ -76,7 +76,8 @@ const highestPeak = Math.max(1, ...lanes.map((lane) => lane.peak));
 
 const peak = figures.peak;
 const exact = figures.certainty.peak_error_bound_bytes === 0;
-$("command").textContent = figures.target.argv ? figures.target.argv.join(" ") : `PID ${figures.target.pids.join(", ")}`;
+const { argv, pids, path, container_name } = figures.target;
+$("command").textContent = argv ? argv.join(" ") : pids ? `PID ${pids.join(", ")}` : container_name ? `container ${container_name}` : `cgroup ${path}`;
 $("peak").textContent = peak ? bytesText(peak.rss_bytes) : "not known";
 $("worth").textContent = exact ? "exact" : figures.certainty.peak_error_bound_bytes === null ? "not certain" : `at most ${bytesText(figures.certainty.peak_error_bound_bytes)} off`;
 $("worth").classList.toggle("good", exact);

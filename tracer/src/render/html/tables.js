@@ -132,7 +132,28 @@ function fillCertainty() {
   if (figures.overhead.tracer_peak_rss_bytes !== null) add(list, "li", `memtrace itself took ${bytesText(figures.overhead.tracer_peak_rss_bytes)} and ${timeText(figures.overhead.tracer_cpu_ns)} of CPU; that is in no figure here.`);
 }
 
+/** Whom the kernel killed for want of memory, and what the cgroup's files say. */
+function fillMemory() {
+  const list = $("memory");
+  const { cgroup, oom } = figures;
+  $("memory-section").hidden = !cgroup && oom.length === 0;
+  for (const kill of oom) {
+    const who = `${kill.comm} (PID ${kill.pid ?? "?"})`;
+    const held = kill.rss_bytes === null ? "" : ` It held ${bytesText(kill.rss_bytes)}, ${bytesText(kill.anon_bytes)} of it anonymous.`;
+    const whose = kill.of_target ? "" : ", which is not of the target";
+    const phase = kill.phase === null ? "" : ` The phase ${kill.phase} was open.`;
+    add(list, "li", `After ${timeText(kill.at_ns)} the kernel killed ${who}${whose}.${held} The whole target held ${bytesText(kill.target_rss_bytes)}; the page was asked for by ${kill.asked_by} (PID ${kill.asked_by_pid ?? "?"}).${phase}`);
+    const grown = kill.processes.slice(0, 5).map((process) => `${process.comm} (PID ${process.pid ?? "?"}) ${bytesText(process.rss_bytes)}${process.grown_bytes === null ? "" : `, ${signedText(process.grown_bytes)} in ten seconds`}`);
+    if (grown.length > 0) add(list, "li", `The largest then: ${grown.join("; ")}.`);
+  }
+  if (!cgroup) return;
+  const limit = cgroup.limit_bytes === null ? "no limit" : `a limit of ${bytesText(cgroup.limit_bytes)}`;
+  const anon = cgroup.anon_peak_bytes === null ? "" : ` Anonymous memory alone reached ${bytesText(cgroup.anon_peak_bytes)}.`;
+  add(list, "li", `The cgroup has ${limit}.${anon} ${cgroup.limit_hit_by ?? ""}`);
+}
+
 function fillTables() {
+  fillMemory();
   fillPhases();
   fillProcesses(FEW_ROWS);
   $("more").addEventListener("click", () => fillProcesses(Infinity));
