@@ -32,6 +32,14 @@ pub struct Cgroup {
     pub container: Option<String>,
 }
 
+impl Cgroup {
+    /// One of its processes; `None` if it has none.
+    pub fn a_process(&self) -> Option<u32> {
+        let text = fs::read_to_string(self.directory.join("cgroup.procs")).ok()?;
+        text.lines().next()?.parse().ok()
+    }
+}
+
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {

@@ -98,11 +98,14 @@ fn status_of(pid: Pid) -> anyhow::Result<Exit> {
     ))
 }
 
-fn what(arguments: &Arguments) -> Result<What, Failure> {
+fn wanted_cgroup(arguments: &Arguments) -> Option<Wanted> {
     let named = |name: &Option<String>, kind: fn(String) -> Wanted| name.clone().map(kind);
-    let wanted = named(&arguments.cgroup, Wanted::Cgroup)
-        .or_else(|| named(&arguments.container, Wanted::Container));
-    if let Some(wanted) = wanted {
+    let cgroup = named(&arguments.cgroup, Wanted::Cgroup);
+    cgroup.or_else(|| named(&arguments.container, Wanted::Container))
+}
+
+fn what(arguments: &Arguments) -> Result<What, Failure> {
+    if let Some(wanted) = wanted_cgroup(arguments) {
         if !arguments.wait {
             cgroup::find(&wanted).map_err(anyhow::Error::from)?;
         }
@@ -134,15 +137,24 @@ fn what(arguments: &Arguments) -> Result<What, Failure> {
 
 /// Finds the functions that are to be phases, in the files that the target will see.
 fn functions(arguments: &Arguments) -> anyhow::Result<Vec<Function>> {
-    let (program, root) = match (arguments.command.first(), arguments.pid.first()) {
-        (Some(command), _) => {
-            let found = which::which(command).unwrap_or_else(|_| command.into());
-            (found, "/".into())
-        }
-        (None, pid) => {
-            let process = format!("/proc/{}", pid.copied().unwrap_or_default());
-            (format!("{process}/exe").into(), format!("{process}/root"))
-        }
+    if arguments.phase_fn.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (program, root) = if let Some(command) = arguments.command.first() {
+        let found = which::which(command).unwrap_or_else(|_| command.into());
+        (found, "/".into())
+    } else {
+        let first = match (arguments.pid.first(), wanted_cgroup(arguments)) {
+            (None, Some(wanted)) => cgroup::find(&wanted)
+                .ok()
+                .and_then(|found| found.a_process()),
+            (pid, _) => pid.copied(),
+        };
+        let pid = first.context(
+            "--phase-fn looks into the files of a process that runs already, and none runs there yet",
+        )?;
+        let process = format!("/proc/{pid}");
+        (format!("{process}/exe").into(), format!("{process}/root"))
     };
     let wanted = arguments.phase_fn.iter();
     wanted
