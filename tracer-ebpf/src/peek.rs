@@ -158,8 +158,7 @@ impl Mm {
         }
     }
 
-    /// The running CPU's slots.
-    #[cfg(mutant = "o1-sum")]
+    /// The running CPU's slots, by member.
     #[inline(always)]
     pub fn own_slots(self) -> [i32; MEMBERS as usize] {
         let offset = PER_CPU_OFFSETS
@@ -167,27 +166,14 @@ impl Mm {
             .map_or(0, |offset| *offset);
         // SAFETY: as in `plain_rss`.
         let slots: u64 = unsafe { field(self.0, &SLOTS) };
-        peek(slots.wrapping_add(offset) as *const u8, &Global::new(0))
+        read_slots(slots.wrapping_add(offset)).1
     }
 
     /// What the running CPU holds of the resident counters.
     #[inline(always)]
     pub fn own_rss(self) -> i64 {
-        let offset = PER_CPU_OFFSETS
-            .get(crate::emit::cpu())
-            .map_or(0, |offset| *offset);
-        // SAFETY: as in `plain_rss`; the probing helper may be given any address.
-        unsafe {
-            let slots: u64 = field(self.0, &SLOTS);
-            let mut values = MaybeUninit::<[i32; MEMBERS as usize]>::uninit();
-            bpf_probe_read_kernel(
-                values.as_mut_ptr().cast(),
-                size_of_val(&values) as u32,
-                slots.wrapping_add(offset) as *const _,
-            );
-            let [file, anon, _, shmem] = values.assume_init();
-            i64::from(file) + i64::from(anon) + i64::from(shmem)
-        }
+        let [file, anon, _, shmem] = self.own_slots();
+        i64::from(file) + i64::from(anon) + i64::from(shmem)
     }
 
     /// Reads the true totals: plain counts and every CPU's slot, accepted only if no counter was locked
@@ -320,6 +306,21 @@ extern "C" fn retry_scan(_turn: u64, retry: *mut Retry) -> u64 {
     }
 }
 
+/// A CPU's slots of the four counters, and not 0 if they could not be read.
+#[inline(always)]
+fn read_slots(address: u64) -> (u64, [i32; MEMBERS as usize]) {
+    let mut values = MaybeUninit::<[i32; MEMBERS as usize]>::uninit();
+    // SAFETY: the helper may be given any address, and fills its destination even when it fails.
+    unsafe {
+        let failed = bpf_probe_read_kernel(
+            values.as_mut_ptr().cast(),
+            size_of_val(&values) as u32,
+            address as *const _,
+        );
+        (failed as u64, values.assume_init())
+    }
+}
+
 /// One try of [`Mm::scan`]: 0 if it is accepted. One function of the object, not a copy at each of
 /// its callers, and without branches, each of which would double the verifier's paths.
 #[inline(never)]
@@ -342,15 +343,8 @@ fn scan_once(mm: Mm, to: *mut Split) -> u64 {
             let Some(offset) = PER_CPU_OFFSETS.get(cpu) else {
                 return 1;
             };
-            let mut values = MaybeUninit::<[i32; MEMBERS as usize]>::uninit();
-            let failed = bpf_probe_read_kernel(
-                values.as_mut_ptr().cast(),
-                size_of_val(&values) as u32,
-                slots.wrapping_add(*offset) as *const _,
-            );
-            disturbed |= failed as u64;
-            // The helper fills its destination even when it fails.
-            let [file, anon, swap, shmem] = values.assume_init();
+            let (failed, [file, anon, swap, shmem]) = read_slots(slots.wrapping_add(*offset));
+            disturbed |= failed;
             sum.file += i64::from(file);
             sum.anon += i64::from(anon);
             sum.swap += i64::from(swap);
@@ -379,13 +373,7 @@ fn at_most(mm: Mm) -> i64 {
             let Some(offset) = PER_CPU_OFFSETS.get(cpu) else {
                 return i64::MAX;
             };
-            let mut values = MaybeUninit::<[i32; MEMBERS as usize]>::uninit();
-            bpf_probe_read_kernel(
-                values.as_mut_ptr().cast(),
-                size_of_val(&values) as u32,
-                slots.wrapping_add(*offset) as *const _,
-            );
-            let [file, anon, _, shmem] = values.assume_init();
+            let (_, [file, anon, _, shmem]) = read_slots(slots.wrapping_add(*offset));
             sum.file += i64::from(file) + i64::from(anon) + i64::from(shmem);
             lowest.file = lowest.file.min(i64::from(file));
             lowest.anon = lowest.anon.min(i64::from(anon));

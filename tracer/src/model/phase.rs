@@ -1,5 +1,6 @@
 //! One entry of a phase: what is known of it while it is open, and what remains of it.
 
+use serde::Serialize;
 use tracer_common::{
     ledger::Calls,
     record::{Marked, call},
@@ -57,7 +58,8 @@ impl Track {
 }
 
 /// What closed it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EndedBy {
     /// Its own end marker; for a function, its return.
     Mark,

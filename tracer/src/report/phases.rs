@@ -2,14 +2,12 @@
 
 use super::{
     history,
-    schema::{
-        PhaseEnd, PhaseFaults, PhaseHistograms, PhaseRow, PhaseScope, PhaseSummary, TimeAtLevel,
-    },
+    schema::{PhaseFaults, PhaseHistograms, PhaseRow, PhaseScope, PhaseSummary, TimeAtLevel},
     scope::Scope,
     vm,
 };
 use crate::model::{
-    phase::{EndedBy, Phase, Span, Track},
+    phase::{Phase, Span, Track},
     phases::Summary,
 };
 
@@ -43,14 +41,7 @@ fn entry(scope: &Scope<'_>, phase: &Phase) -> PhaseRow {
         depth: phase.depth,
         start_ns: scope.since_start(phase.start_ns),
         end_ns: scope.since_start(phase.end_ns),
-        ended_by: match phase.ended_by {
-            EndedBy::Mark => PhaseEnd::Mark,
-            EndedBy::ThreadEnd => PhaseEnd::ThreadEnd,
-            EndedBy::Exit => PhaseEnd::Exit,
-            EndedBy::Exec => PhaseEnd::Exec,
-            EndedBy::Jump => PhaseEnd::Jump,
-            EndedBy::TraceEnd => PhaseEnd::TraceEnd,
-        },
+        ended_by: phase.ended_by,
         peak_rss_bytes: max,
         peak_target_bytes: scope.bytes(phase.target.peak),
         start_rss_bytes: bytes(|span| span.start),

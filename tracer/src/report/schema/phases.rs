@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Histogram, TimeAtLevel, Vm};
+pub use crate::model::phase::EndedBy as PhaseEnd;
 
 /// An entry of a phase.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -60,24 +61,6 @@ pub enum PhaseScope {
     Program,
     /// The whole target.
     Target,
-}
-
-/// What ended a phase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PhaseEnd {
-    /// Its end marker, or its return.
-    Mark,
-    /// Its thread ended.
-    ThreadEnd,
-    /// Its process ended.
-    Exit,
-    /// Its process executed another program.
-    Exec,
-    /// Its function was left by a jump.
-    Jump,
-    /// Tracing ended.
-    TraceEnd,
 }
 
 /// Page faults of a thread.
