@@ -11,7 +11,7 @@ use crate::{
     hooks::{mark, process::join},
     ledger,
     maps::{FOUND, TASKS},
-    peek::{Thread, bprm_mm, current_tgid, nothing},
+    peek::{Mm, Thread, bprm_mm, current_tgid, nothing},
 };
 
 /// 1 on kernels without a hook at an exec's point of no return (before 6.10).
@@ -51,9 +51,17 @@ fn known_or_holder(thread: Thread) -> Option<*mut Task> {
 pub fn sched_prepare_exec(ctx: BtfTracePointContext) -> i32 {
     let thread = Thread::new(ctx.arg(0));
     let (old, new) = (thread.mm(), bprm_mm(ctx.arg(1)));
-    let Some(task) = known_or_holder(thread) else {
-        return 0;
-    };
+    if let Some(task) = known_or_holder(thread) {
+        enter(thread, old, new, task);
+    }
+    0
+}
+
+/// A process of the target leaves its space `old` for `new`. A function of its own: its stack is
+/// then not under that of [`adopt_holder`], and before Linux 6.13 all that call each other have
+/// 512 bytes together.
+#[inline(never)]
+fn enter(thread: Thread, old: Mm, new: Mm, task: *mut Task) {
     mark::end(thread, old, task, record::mark::EXECS);
     let mut left = nothing();
     let known = ledger::find(old).is_some() && old.scan(&mut left);
@@ -64,7 +72,6 @@ pub fn sched_prepare_exec(ctx: BtfTracePointContext) -> i32 {
         (*task).before_exec_hiwater = if known { old.hiwater_rss() } else { 0 };
         (*task).next_space = ledger::open(new, (*task).process, via::EXEC, Some(old));
     }
-    0
 }
 
 /// `exec_binprm` (exec.c): the new program is in place and has not run yet.

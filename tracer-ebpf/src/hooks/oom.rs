@@ -25,14 +25,16 @@ pub fn mark_victim(ctx: BtfTracePointContext) -> i32 {
     let mm = victim.mm();
     let mut level = nothing();
     let mut space_id = 0;
+    // SAFETY: a live map value.
+    let mut target_rss = unsafe { (*target).level_rss };
     if !mm.is_null()
         && let Some(space) = ledger::find(mm)
+        && mm.scan(&mut level)
     {
-        ledger::publish(mm, space, target);
-        // SAFETY: a live map value.
+        // SAFETY: live map values. What the ledger has of the space may lag while it is alone.
         unsafe {
             space_id = (*space).id;
-            level = (*space).level;
+            target_rss += level.rss() - (*space).level_rss;
         }
     }
     emit::life::<Victim>(kind::VICTIM, |record| {
@@ -44,7 +46,7 @@ pub fn mark_victim(ctx: BtfTracePointContext) -> i32 {
             (&raw mut (*record).pid).write(victim.visible_pid());
             (&raw mut (*record).asker_pid).write(own.visible_pid());
             (&raw mut (*record).level).write(level);
-            (&raw mut (*record).target_rss).write((*target).level_rss);
+            (&raw mut (*record).target_rss).write(target_rss);
             victim.comm(&raw mut (*record).comm);
             own.comm(&raw mut (*record).asker_comm);
         }

@@ -5,6 +5,8 @@ use std::{
     fs::File,
     io,
     os::fd::{AsFd, AsRawFd},
+    sync::{Mutex, PoisonError},
+    thread,
 };
 
 use aya::{
@@ -167,11 +169,9 @@ impl Live {
                     .to_owned(),
             ));
         }
+        load_all(&mut bpf, plan, &btf)?;
         for planned in &plan.programs {
             let loaded: &mut BtfTracePoint = program(&mut bpf, planned.name)?;
-            loaded
-                .load(planned.tracepoint, &btf)
-                .map_err(refused(planned.name, planned.subject))?;
             loaded
                 .attach()
                 .map_err(refused(planned.name, planned.subject))?;
@@ -311,6 +311,45 @@ impl Live {
         }
         Some(missed)
     }
+}
+
+/// Loads what is to be attached. The kernel checks a program on the CPU that asks for it, which is
+/// most of the time that a run takes to start: so all CPUs ask at once.
+fn load_all(bpf: &mut Ebpf, plan: &Plan, btf: &Btf) -> Result<(), AttachError> {
+    let mut waiting = Vec::new();
+    for (name, program) in bpf.programs_mut() {
+        if let Some(planned) = plan.programs.iter().find(|planned| planned.name == name) {
+            waiting.push((planned, program));
+        }
+    }
+    let waiting = Mutex::new(waiting);
+    let load_some = || -> Result<(), AttachError> {
+        loop {
+            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some((planned, program)) = next else {
+                return Ok(());
+            };
+            let loaded: Result<&mut BtfTracePoint, _> = program.try_into();
+            let loaded = loaded.and_then(|loaded| loaded.load(planned.tracepoint, btf));
+            loaded.map_err(|error| AttachError::Program {
+                program: planned.name.to_owned(),
+                subject: planned.subject.to_owned(),
+                error: Box::new(error),
+            })?;
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.min(plan.programs.len()))
+            .map(|_| scope.spawn(load_some))
+            .collect();
+        let own = load_some();
+        let others = others.into_iter().map(|other| match other.join() {
+            Ok(loaded) => loaded,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        others.fold(own, Result::and)
+    })
 }
 
 fn census_refused(error: ProgramError) -> AttachError {
