@@ -7,6 +7,7 @@
 pub mod args;
 pub mod judgement;
 pub mod live;
+pub mod pace;
 pub mod proc;
 pub mod report;
 pub mod runner;

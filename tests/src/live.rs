@@ -86,6 +86,14 @@ impl Ledgers {
         levels
     }
 
+    /// Changes that some CPU could not bring into its space's level, since the lock was not to be
+    /// had in time or the counters did not stand still: until the next change that level is old.
+    pub fn left_behind(&self) -> u64 {
+        self.spaces()
+            .map(|space| space.late + space.unscanned)
+            .sum()
+    }
+
     /// Waits until a memtrace follows all of these processes.
     #[track_caller]
     pub fn once_following(memtrace: &mut Program, pids: &[u32]) -> Self {

@@ -48,7 +48,12 @@ fn ledgers_equal_statm_at_200_stops() {
         signal_group(group, libc::SIGSTOP);
         await_stop(group);
         let expected = levels_by_statm(group);
-        assert_eq!(ledgers.levels(), expected, "stop {stop}");
+        assert_eq!(
+            ledgers.levels(),
+            expected,
+            "stop {stop}; changes left behind so far: {}",
+            ledgers.left_behind()
+        );
         most = most.max(expected.len());
         signal_group(group, libc::SIGCONT);
     }

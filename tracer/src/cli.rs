@@ -115,13 +115,22 @@ pub struct Arguments {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Action {
     /// Tell what this kernel and user allow, and what to do about what is missing
-    Check,
+    Check(CheckArguments),
     /// Report from a capture, on stdout, what the run reported on stderr
     Report(ReportArguments),
     /// Tell from a capture how wrong tools are that look now and then
     Judge(JudgeArguments),
     /// Mark a phase of the whole target, from a script that runs inside it
     Mark(MarkArguments),
+}
+
+/// What to tell of this kernel.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArguments {
+    /// Write what is known of this kernel as JSON instead: with a problem's description, it lets
+    /// others see which hooks are chosen and why
+    #[arg(long)]
+    pub facts: bool,
 }
 
 /// What to mark.

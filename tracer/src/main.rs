@@ -20,7 +20,7 @@ use memtrace::{
     failure::{Failure, code},
     functions::{self, Function},
     judge,
-    kernel::privilege,
+    kernel::{facts::Facts, privilege},
     mark,
     output::{Place, coloured},
     readings, replay,
@@ -41,7 +41,8 @@ fn main() -> ExitCode {
 fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
     arguments.validate()?;
     match &arguments.action {
-        Some(Action::Check) => return tell_check(),
+        Some(Action::Check(asked)) if asked.facts => return tell_facts(),
+        Some(Action::Check(_)) => return tell_check(),
         Some(Action::Mark(asked)) => {
             mark::mark_target(asked.name.as_deref(), asked.end);
             return Ok(ExitCode::SUCCESS);
@@ -88,6 +89,14 @@ fn tell_check() -> Result<ExitCode, Failure> {
     } else {
         ExitCode::from(code::FAILED)
     })
+}
+
+fn tell_facts() -> Result<ExitCode, Failure> {
+    let facts = Facts::read(Path::new("/")).map_err(anyhow::Error::from)?;
+    let mut text = serde_json::to_string_pretty(&facts).context("facts cannot be written")?;
+    text.push('\n');
+    Place::Stdout.write(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn status_of(pid: Pid) -> anyhow::Result<Exit> {

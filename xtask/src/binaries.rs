@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::project::{self, Project};
 
 /// Longest run of one test binary, seconds. One that hangs must not hang the whole run.
-const LIMIT_SECONDS: u32 = 900;
+pub(crate) const LIMIT_SECONDS: u32 = 900;
 
 /// A test binary.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ pub(crate) struct Binary {
     pub(crate) name: String,
     /// Whether it is an integration test, not the unit tests of a crate.
     pub(crate) integration: bool,
-    executable: PathBuf,
+    pub(crate) executable: PathBuf,
 }
 
 /// What test binaries said of themselves.

@@ -5,10 +5,13 @@ mod binaries;
 mod bpf;
 mod clippy;
 mod consumers;
+mod dist;
 mod figures;
+mod kernels;
 mod licences;
 mod machine;
 mod mutants;
+mod package;
 mod project;
 mod run;
 mod storm;
@@ -45,6 +48,10 @@ enum Command {
         #[arg(long, value_name = "NAME", value_parser = mutants::names())]
         mutant: Option<String>,
     },
+    /// Build memtrace as one static file for any x86-64, in target/dist.
+    Dist(dist::Options),
+    /// Describe kernels in tracer/tests/kernels, for the tests of the plan: each is booted.
+    KernelFacts(kernels::described::Options),
     /// Lint everything, the kernel side too. Any warning fails.
     Clippy,
     /// Check that every dependency can be had under a permissive licence.
@@ -76,6 +83,8 @@ enum TestCommand {
         #[arg(value_name = "NAME", value_parser = mutants::names())]
         names: Vec<String>,
     },
+    /// Run the live tests on other kernels, booted in qemu.
+    Kernels(kernels::Options),
 }
 
 fn main() -> ExitCode {
@@ -107,6 +116,8 @@ fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
             ExitCode::SUCCESS
         }),
         Command::Bpf { .. } => bpf::write(&project),
+        Command::Dist(options) => dist::run(&project, &options),
+        Command::KernelFacts(options) => kernels::described::run(&project, &options),
         Command::Clippy => clippy::run(&project),
         Command::Licences => licences::run(&project),
         Command::Run { args } => run::run(&project, &args),
@@ -114,6 +125,9 @@ fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Test {
             only: Some(TestCommand::Mutants { names }),
         } => mutants::run(&project, &names),
+        Command::Test {
+            only: Some(TestCommand::Kernels(options)),
+        } => kernels::run(&project, &options),
         Command::Bench(options) => bench::run(&project, &options),
     }
 }

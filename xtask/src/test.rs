@@ -127,7 +127,7 @@ pub(crate) fn run(project: &Project) -> Result<ExitCode> {
     }
     left_out.push((
         "kernels",
-        "the project has no runner for other kernels yet".to_owned(),
+        "asked for by name: `cargo xtask test kernels`".to_owned(),
     ));
     left_out.push((
         "mutants",
@@ -147,6 +147,11 @@ pub(crate) fn run(project: &Project) -> Result<ExitCode> {
 pub(crate) fn live_binaries(project: &Project) -> Result<Vec<Binary>> {
     let mut memtrace = project.cargo();
     project::run(memtrace.args(["build", "--quiet", "--release", "--package", "tracer"]))?;
+    live_tests(project)
+}
+
+/// Builds the live tests with their workloads.
+pub(crate) fn live_tests(project: &Project) -> Result<Vec<Binary>> {
     // Without the test harness of every workload, which would hold no test.
     let chosen = [
         "--package",

@@ -162,7 +162,7 @@ fn has_compiler() -> bool {
 }
 
 /// Installs Debian packages.
-fn install(packages: &[&str]) -> Result<()> {
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }

@@ -18,6 +18,7 @@ use std::{
 
 use tests::{
     args::Args,
+    pace::paced,
     proc::Reader,
     sys::{
         memory::{self, Break, Kind, Map},
@@ -243,7 +244,7 @@ fn climb(
         // A peak that was held for too long (the scheduler was at it) is surpassed by the next.
         loop {
             found.held_ns = brief_crown(found.crown);
-            if found.held_ns < BRIEF_NS || practice {
+            if found.held_ns < paced(BRIEF_NS) || practice {
                 break;
             }
             found.crown += 1;

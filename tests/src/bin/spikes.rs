@@ -9,6 +9,7 @@ use std::{path::PathBuf, thread, time::Duration};
 
 use tests::{
     args::Args,
+    pace::paced,
     proc::Reader,
     sys::{
         memory::{Kind, Map, page_bytes},
@@ -39,7 +40,7 @@ fn main() {
     let (mut made, mut short) = (0, 0);
     while short < count {
         held_ns[made] = spike(pages);
-        short += usize::from(held_ns[made] < SHORT_NS);
+        short += usize::from(held_ns[made] < paced(SHORT_NS));
         made += 1;
     }
     let truth = SpikesTruth {

@@ -1,0 +1,144 @@
+//! The plan on described kernels: which hooks, which doubts, which refusal. Knows no kernel but
+//! those that `cargo xtask kernel-facts` has written to `tracer/tests/kernels`.
+
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
+
+use memtrace::kernel::{
+    facts::Facts,
+    plan::{Asked, Plan, Refusal},
+};
+use tracer_common::layout::global;
+
+const ASKED: Asked = Asked {
+    follows_cgroup: false,
+    holds_command: true,
+    follow: true,
+    quantum_bytes: None,
+    programs_are_phases: false,
+    tells_syscalls: false,
+    ring_bytes: None,
+    page_bytes: 4096,
+};
+
+/// Globals by which the kernel side behaves otherwise on one kernel than on another.
+const SWITCHES: [&str; 3] = [
+    global::EXIT_HAS_GROUP_DEAD,
+    global::EXEC_OPENS_LATE,
+    global::MARKS_BY_SYSCALL,
+];
+
+/// All described kernels, by the name of their file.
+fn kernels() -> BTreeMap<String, Facts> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernels");
+    let entries = fs::read_dir(&folder).expect("a folder of kernels");
+    let kernels: BTreeMap<_, _> = entries
+        .map(|entry| {
+            let path = entry.expect("an entry").path();
+            let text = fs::read_to_string(&path).expect("a description");
+            let facts = serde_json::from_str(&text).expect("facts");
+            let name = path.file_stem().expect("a name").to_string_lossy();
+            (name.into_owned(), facts)
+        })
+        .collect();
+    assert!(kernels.len() >= 5, "too few kernels are described");
+    kernels
+}
+
+fn kernel(name: &str) -> Facts {
+    let mut kernels = kernels();
+    kernels.remove(name).expect("a described kernel")
+}
+
+fn described(plan: &Result<Plan, Refusal>) -> String {
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(refusal) => return format!("refused: {refusal}\n"),
+    };
+    let mut text = String::new();
+    for hook in plan.hooks() {
+        let _ = writeln!(text, "{}: {}", hook.subject, hook.via);
+    }
+    for (name, value) in plan
+        .globals
+        .iter()
+        .filter(|(name, _)| SWITCHES.contains(name))
+    {
+        let _ = writeln!(text, "{name} = {value}");
+    }
+    for doubt in &plan.doubts {
+        let _ = writeln!(text, "doubt {}: {}", doubt.id, doubt.text);
+    }
+    text
+}
+
+#[test]
+fn every_described_kernel_has_its_plan() {
+    for (name, facts) in kernels() {
+        insta::assert_snapshot!(name, described(&Plan::make(&ASKED, &facts)));
+    }
+}
+
+#[test]
+fn system_calls_are_seen_once_they_are_asked_for() {
+    let asked = Asked {
+        tells_syscalls: true,
+        ..ASKED
+    };
+    let facts = kernel("development");
+    let with = |asked| {
+        let plan = Plan::make(asked, &facts).expect("a plan");
+        plan.programs
+            .iter()
+            .any(|program| program.name == "sys_exit")
+    };
+    assert!(!with(&ASKED) && with(&asked));
+}
+
+#[test]
+fn a_kernel_without_a_tracepoint_that_all_rests_on_is_refused() {
+    for name in [
+        "task_newtask",
+        "sched_process_exit",
+        "exit_mmap",
+        "rss_stat",
+    ] {
+        let mut facts = kernel("development");
+        facts.tracepoints.remove(name);
+        let refusal = Plan::make(&ASKED, &facts).expect_err("a refusal");
+        let is_named =
+            matches!(&refusal, Refusal::Tracepoint { name: named, .. } if *named == name);
+        assert!(is_named, "{refusal}");
+    }
+}
+
+#[test]
+fn counters_of_another_kind_are_refused_by_their_name() {
+    for counters in [("percpu_counter_tree", 4), ("percpu_counter", 5)] {
+        let mut facts = kernel("development");
+        facts.rss_stat = Some((counters.0.to_owned(), counters.1));
+        let refusal = Plan::make(&ASKED, &facts)
+            .expect_err("a refusal")
+            .to_string();
+        let found = format!("{} x {}", counters.1, counters.0);
+        assert!(refusal.contains(&found), "{refusal}");
+    }
+}
+
+#[test]
+fn a_field_that_must_be_read_is_named_where_it_is_missing() {
+    let mut facts = kernel("development");
+    facts.offsets.remove("percpu_counter.lock");
+    let refusal = Plan::make(&ASKED, &facts).expect_err("a refusal");
+    assert!(
+        refusal.to_string().contains("percpu_counter.lock"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn too_many_cpus_are_refused() {
+    let mut facts = kernel("development");
+    facts.cpus = 100_000;
+    let refusal = Plan::make(&ASKED, &facts).expect_err("a refusal");
+    assert_eq!(refusal, Refusal::TooManyCpus { cpus: 100_000 });
+}
