@@ -1,7 +1,7 @@
 //! Calls that change the virtual size: counts and bytes are the workload's own log.
 
 use tests::{
-    report::{CallRow, Outcomes, Report, Syscalls, Vm},
+    report::{CallRow, CallsBothWays, Outcomes, Report, Syscalls, Vm},
     runner::{Memtrace, trace, trace_with},
     truth::{Calls, MapperTruth},
 };
@@ -12,28 +12,27 @@ fn map(args: &[&str]) -> (Report, MapperTruth) {
     (report, truth)
 }
 
+/// Those to more, and those to less.
+fn both_ways(calls: &CallsBothWays) -> (Calls, Calls) {
+    let more = Calls {
+        count: calls.count,
+        bytes: calls.bytes,
+    };
+    let less = Calls {
+        count: calls.shrunk_count,
+        bytes: calls.shrunk_bytes,
+    };
+    (more, less)
+}
+
 #[track_caller]
 fn check(vm: &Vm, truth: &MapperTruth) {
     assert_eq!(vm.mmap, truth.mmap, "mmap");
     assert_eq!(vm.munmap, truth.munmap, "munmap");
-    let grown = Calls {
-        count: vm.mremap.count,
-        bytes: vm.mremap.bytes,
-    };
-    let shrunk = Calls {
-        count: vm.mremap.shrunk_count,
-        bytes: vm.mremap.shrunk_bytes,
-    };
-    assert_eq!((grown, shrunk), (truth.grown, truth.shrunk), "mremap");
-    let up = Calls {
-        count: vm.brk.count,
-        bytes: vm.brk.bytes,
-    };
-    let down = Calls {
-        count: vm.brk.shrunk_count,
-        bytes: vm.brk.shrunk_bytes,
-    };
-    assert_eq!((up, down), (truth.brk_up, truth.brk_down), "brk");
+    let remapped = (truth.grown, truth.shrunk);
+    assert_eq!(both_ways(&vm.mremap), remapped, "mremap");
+    let moved = (truth.brk_up, truth.brk_down);
+    assert_eq!(both_ways(&vm.brk), moved, "brk");
     assert_eq!(vm.other, Calls::default(), "nothing else");
 }
 

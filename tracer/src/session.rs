@@ -300,6 +300,13 @@ impl Session {
         }
     }
 
+    /// Reads the files of the cgroup that is the target.
+    fn read_followed(&mut self) {
+        if let Some(followed) = &mut self.followed {
+            followed.read();
+        }
+    }
+
     /// Takes in an event that is not from the rings.
     fn take(&mut self, event: Event) {
         take(
@@ -333,7 +340,7 @@ impl Session {
                 .duration
                 .map(|duration| duration.saturating_sub(began.elapsed()));
             tokio::select! {
-                _ = ticks.tick() => {}
+                _ = ticks.tick() => self.read_followed(),
                 ready = lives.readable() => {
                     ready.context("the ring cannot be waited for")?.clear_ready();
                 }
@@ -357,14 +364,13 @@ impl Session {
             if let Some(status) = &mut self.status {
                 status.tick(&self.live.ledgers)?;
             }
-            if let Some(followed) = &mut self.followed {
-                followed.read();
-            }
             if self.command.is_none() {
                 let target = self.live.ledgers.target();
                 let target = target.context("the ledger cannot be read")?;
                 // A cgroup that was waited for may still be empty.
                 if target.processes == 0 && target.last_process > 0 {
+                    // At once: its files may go with it.
+                    self.read_followed();
                     break EndReason::TargetEnded;
                 }
             }

@@ -153,11 +153,6 @@ impl Phases {
         self.trouble
     }
 
-    /// No marker ever came.
-    pub fn is_empty(&self) -> bool {
-        self.handled == 0 && self.waiting.is_empty()
-    }
-
     fn handle(&mut self, mark: &Marked, pid: Option<u32>) {
         self.handled = mark.order;
         self.open.iter_mut().for_each(|open| open.pass(mark));
