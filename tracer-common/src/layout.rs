@@ -66,6 +66,22 @@ macro_rules! offsets {
     };
 }
 
+/// Instructions that stand where user space is to put calls of the kernel's functions
+/// (`BPF_PSEUDO_KFUNC_CALL`), by the numbers that this kernel gives them. As they are they call
+/// functions that do not exist, and the kernel refuses them.
+pub mod place {
+    /// Preemption goes off, in programs of tracepoints.
+    pub const TRACEPOINT_OFF: u64 = 0x7fff_fff0_0000_2085;
+    /// It comes on again there.
+    pub const TRACEPOINT_ON: u64 = 0x7fff_fff1_0000_2085;
+    /// Preemption goes off, in programs that run for a task: probes of functions, the census.
+    pub const TASK_OFF: u64 = 0x7fff_fff2_0000_2085;
+    /// It comes on again there.
+    pub const TASK_ON: u64 = 0x7fff_fff3_0000_2085;
+    /// An address becomes one that may be read.
+    pub const CAST: u64 = 0x7fff_fff4_0000_2085;
+}
+
 /// Names of the other globals that user space sets.
 pub mod global {
     /// Offsets in `mm_struct` of the plain counts (`rss_stat[member].count`), by member.
@@ -83,6 +99,8 @@ pub mod global {
     pub const COUNTER_BYTES: &str = "COUNTER_BYTES";
     /// Size of `struct upid`, bytes.
     pub const UPID_BYTES: &str = "UPID_BYTES";
+    /// BTF id of a struct of two words, as which a CPU's slots may be read; 0 if they may not.
+    pub const TWO_WORDS: &str = "TWO_WORDS";
     /// Possible CPUs.
     pub const CPUS: &str = "CPUS";
     /// Pages by which the plain counts of one space can be below its true RSS:

@@ -234,6 +234,8 @@ pub struct Task {
     pub before_exec: Split,
     /// `mm->hiwater_rss` of that space, pages.
     pub before_exec_hiwater: u64,
+    /// Address of the group leader: the thread that is freed last.
+    pub leader: u64,
 }
 
 /// What a CPU saw of the target's only space when it last looked whether the stream must be told.
@@ -309,7 +311,7 @@ wire_safe! {
     }
     Task {
         process: u32, next_space: u32, before_exec_known: u32, marked: u32,
-        before_exec: Split, before_exec_hiwater: u64,
+        before_exec: Split, before_exec_hiwater: u64, leader: u64,
     }
     Seen { space: u64, told: u64, own: i64 }
     Stats { emitted: [u64; crate::record::kind::COUNT], lost: [u64; crate::record::kind::COUNT] }

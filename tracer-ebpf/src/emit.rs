@@ -106,32 +106,31 @@ pub fn called(call: Called) {
     }
 }
 
-/// Sends a rare record; `fill` must write every field, since ring memory is not cleared.
+/// Sends a rare record; `fill` must write every field, since ring memory is not cleared. False if
+/// there is no room.
+///
+/// The reader looks by itself now and then, and is woken only when the ring fills up: a wake-up
+/// makes the kernel switch tasks, and what it interrupts may be one of our programs.
 #[inline(always)]
 pub fn life<T: WireSafe>(kind: u32, fill: impl FnOnce(*mut T)) -> bool {
+    send(kind, false, fill)
+}
+
+/// The same, and wakes the reader if `is_awaited`.
+#[inline(always)]
+pub fn send<T: WireSafe>(kind: u32, is_awaited: bool, fill: impl FnOnce(*mut T)) -> bool {
     let Some(mut entry) = reserve::<T>(&LIVES, kind) else {
         return false;
     };
     fill(entry.as_mut_ptr());
-    entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
-    true
-}
-
-/// The same for one that may come very often: the reader, who looks by itself now and then, is
-/// only woken when the ring fills up.
-#[inline(always)]
-pub fn mark<T: WireSafe>(kind: u32, fill: impl FnOnce(*mut T)) {
-    let Some(mut entry) = reserve::<T>(&LIVES, kind) else {
-        return;
-    };
-    fill(entry.as_mut_ptr());
     let waiting = LIVES.query(u64::from(BPF_RB_AVAIL_DATA));
     let is_filling = waiting > u64::from(LIFE_RING_BYTES) / 4;
-    entry.submit(u64::from(if is_filling {
+    entry.submit(u64::from(if is_filling || is_awaited {
         BPF_RB_FORCE_WAKEUP
     } else {
         BPF_RB_NO_WAKEUP
     }));
+    true
 }
 
 /// Keeps a closed ledger for user space to collect when the ring was full.

@@ -1,6 +1,7 @@
 //! The programs, one file per subject. Each finds out whom an event concerns and leaves the rest
 //! to the ledger.
 
+mod again;
 mod census;
 mod cgroup;
 mod exec;

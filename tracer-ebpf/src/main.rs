@@ -22,6 +22,7 @@ mod maps;
 ))]
 mod mutants;
 mod peek;
+mod preempt;
 
 /// BPF has no panic: the verifier refuses this loop, so a reachable panic fails at load.
 #[panic_handler]

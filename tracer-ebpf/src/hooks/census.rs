@@ -9,6 +9,7 @@ use crate::{
     ledger,
     maps::{FOUND, SPACES, TASKS, WANTED},
     peek::Thread,
+    preempt,
 };
 
 /// `struct bpf_iter__task`.
@@ -28,14 +29,18 @@ pub struct Step {
 pub unsafe fn census(step: *const Step) -> i32 {
     // SAFETY: the kernel's argument, as the verifier knows it.
     let task = unsafe { (*step).task };
-    if task.is_null() {
-        return 0;
+    if !task.is_null() {
+        preempt::in_task(|| count(Thread::new(task)));
     }
-    let thread = Thread::new(task);
+    0
+}
+
+#[inline(always)]
+fn count(thread: Thread) {
     let mm = thread.mm();
     let tgid = thread.tgid();
     let Some(found) = FOUND.get_ptr_mut(0) else {
-        return 0;
+        return;
     };
     if TASKS.get_ptr(tgid).is_some() {
         if thread.live_threads() == 0 {
@@ -49,17 +54,17 @@ pub unsafe fn census(step: *const Step) -> i32 {
             }
         }
         if mm.is_null() {
-            return 0;
+            return;
         }
         if let (Some(space), Some(target)) = (ledger::find(mm), ledger::target()) {
             ledger::publish(mm, space, target);
         }
-        return 0;
+        return;
     }
     let parent = thread.real_parent();
     let wanted = if FOLLOWS_CGROUP.load() != 0 {
         if !thread.is_in_cgroup() {
-            return 0;
+            return;
         }
         true
     } else {
@@ -71,11 +76,11 @@ pub unsafe fn census(step: *const Step) -> i32 {
         match TASKS.get_ptr(parent.tgid()) {
             // SAFETY: a live map value; its number is written once.
             Some(parent) if FOLLOW.load() != 0 => unsafe { (*parent).process },
-            _ => return 0,
+            _ => return,
         }
     };
     if mm.is_null() {
-        return 0;
+        return;
     }
     adopt(thread, parent_process, parent);
     // SAFETY: the only writer while the tracer reads the iterator.
@@ -88,7 +93,6 @@ pub unsafe fn census(step: *const Step) -> i32 {
         }
         leave(thread);
     }
-    0
 }
 
 /// [`join`] with a stack frame of its own: what follows it here needs the room.

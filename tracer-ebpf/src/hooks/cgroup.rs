@@ -5,16 +5,22 @@ use tracer_common::record::{ProcessLeft, kind, via};
 
 use crate::{
     emit,
-    hooks::process::join,
+    hooks::process::{Taken, join, take_out},
     ledger,
     maps::TASKS,
     peek::{Thread, nothing},
+    preempt,
 };
 
 /// `cgroup_attach_task` (cgroup.c): a process or thread has been moved, in whatever hierarchy.
 #[btf_tracepoint(function = "cgroup_attach_task")]
 pub fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
-    let thread = Thread::new(ctx.arg(2));
+    preempt::in_tracepoint(|| moved(Thread::new(ctx.arg(2))))
+}
+
+/// A thread is in another cgroup now.
+#[inline(always)]
+pub fn moved(thread: Thread) {
     let is_inside = thread.is_in_cgroup();
     let is_known = TASKS.get_ptr(thread.tgid()).is_some();
     if is_inside && !is_known {
@@ -22,7 +28,6 @@ pub fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
     } else if is_known && !is_inside {
         part(thread);
     }
-    0
 }
 
 #[inline(never)]
@@ -35,16 +40,9 @@ fn enter(thread: Thread) {
 /// The process lives on, and its space with it, unless others of the target use that too.
 #[inline(never)]
 fn part(thread: Thread) {
-    let (Some(task), Some(target)) = (TASKS.get_ptr(thread.tgid()), ledger::target()) else {
+    let Some(Taken { process, is_last }) = take_out(thread) else {
         return;
     };
-    // SAFETY: live map values; the numbers of a process are written once.
-    let process = unsafe { (*task).process };
-    if TASKS.remove(thread.tgid()).is_err() {
-        return;
-    }
-    // SAFETY: as above.
-    unsafe { ledger::bump(&raw mut (*target).processes, u64::MAX) };
     let mm = thread.mm();
     let mut end = nothing();
     let mut taken = 0;
@@ -60,7 +58,7 @@ fn part(thread: Thread) {
             }
         }
     }
-    emit::life::<ProcessLeft>(kind::PROCESS_LEFT, |record| {
+    emit::send::<ProcessLeft>(kind::PROCESS_LEFT, is_last, |record| {
         // SAFETY: `record` is the ring's reserved memory.
         unsafe {
             record.write(ProcessLeft {

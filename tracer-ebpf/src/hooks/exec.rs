@@ -12,6 +12,7 @@ use crate::{
     ledger,
     maps::{FOUND, TASKS},
     peek::{Mm, Thread, bprm_mm, current_tgid, nothing},
+    preempt,
 };
 
 /// 1 on kernels without a hook at an exec's point of no return (before 6.10).
@@ -49,12 +50,15 @@ fn known_or_holder(thread: Thread) -> Option<*mut Task> {
 /// one holds the arguments. From here on its pages are the target's.
 #[btf_tracepoint(function = "sched_prepare_exec")]
 pub fn sched_prepare_exec(ctx: BtfTracePointContext) -> i32 {
-    let thread = Thread::new(ctx.arg(0));
-    let (old, new) = (thread.mm(), bprm_mm(ctx.arg(1)));
+    preempt::in_tracepoint(|| prepares(Thread::new(ctx.arg(0)), bprm_mm(ctx.arg(1))))
+}
+
+/// The running process is about to leave its space for `new`.
+#[inline(always)]
+pub fn prepares(thread: Thread, new: Mm) {
     if let Some(task) = known_or_holder(thread) {
-        enter(thread, old, new, task);
+        enter(thread, thread.mm(), new, task);
     }
-    0
 }
 
 /// A process of the target leaves its space `old` for `new`. A function of its own: its stack is
@@ -77,14 +81,19 @@ fn enter(thread: Thread, old: Mm, new: Mm, task: *mut Task) {
 /// `exec_binprm` (exec.c): the new program is in place and has not run yet.
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
-    let thread = Thread::new(ctx.arg(0));
+    preempt::in_tracepoint(|| entered(Thread::new(ctx.arg(0))))
+}
+
+/// The running process is in its new program.
+#[inline(always)]
+pub fn entered(thread: Thread) {
     let task = if EXEC_OPENS_LATE.load() != 0 {
         known_or_holder(thread)
     } else {
         TASKS.get_ptr_mut(current_tgid())
     };
     let Some(task) = task else {
-        return 0;
+        return;
     };
     let mm = thread.mm();
     // SAFETY: a live map value of the running process, which does nothing else now.
@@ -111,8 +120,9 @@ pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
             (&raw mut (*record).argv_full_len).write(whole);
         }
     });
+    // `de_thread` (exec.c) makes the thread that execs the leader.
+    task.leader = thread.address();
     task.next_space = 0;
     task.before_exec_known = 0;
     mark::program(thread, mm, task);
-    0
 }

@@ -12,6 +12,7 @@ use crate::{
     emit, ledger,
     maps::TASKS,
     peek::{Mm, Thread, current_tgid, nothing, read_user, read_user_text},
+    preempt,
 };
 
 #[unsafe(no_mangle)]
@@ -39,33 +40,54 @@ pub struct Said {
     pub name_len: u64,
 }
 
+impl Said {
+    /// Nothing more than what it is.
+    #[inline(always)]
+    pub fn only(what: u32) -> Self {
+        Self {
+            what,
+            function: 0,
+            track: 0,
+            stack_pointer: 0,
+            is_chained: 0,
+            name: 0,
+            name_len: 0,
+        }
+    }
+}
+
 /// The `default` of `prctl`'s switch (sys.c): an option that the kernel does not know. Ours is one
 /// of them: the call does nothing, and fails.
 #[btf_tracepoint(function = "task_prctl_unknown")]
 pub fn task_prctl_unknown(ctx: BtfTracePointContext) -> i32 {
-    let option: u64 = ctx.arg(0);
-    if option as u32 != mark::CALL {
-        return 0;
+    preempt::in_tracepoint(|| {
+        called([ctx.arg(0), ctx.arg(1), ctx.arg(2), ctx.arg(3), ctx.arg(4)]);
+    })
+}
+
+/// The running thread called `prctl` with these arguments: a marker, if the first says so.
+#[inline(always)]
+pub fn called([option, what, name, name_len, track]: [u64; 5]) {
+    let is_marker = option as u32 == mark::CALL
+        && what >= u64::from(mark::BEGIN)
+        && what <= u64::from(mark::END_TARGET);
+    if is_marker {
+        marked(&Said {
+            track,
+            name,
+            name_len,
+            ..Said::only(what as u32)
+        });
     }
-    let what: u64 = ctx.arg(1);
-    if what < u64::from(mark::BEGIN) || what > u64::from(mark::END_TARGET) {
-        return 0;
+}
+
+/// The running thread said something, to be answered if it is of the target.
+#[inline(always)]
+pub fn marked(said: &Said) {
+    if let Some(task) = TASKS.get_ptr_mut(current_tgid()) {
+        let own = Thread::current();
+        answer(own, own.mm(), task, said);
     }
-    let Some(task) = TASKS.get_ptr_mut(current_tgid()) else {
-        return 0;
-    };
-    let said = Said {
-        what: what as u32,
-        function: 0,
-        track: ctx.arg(4),
-        stack_pointer: 0,
-        is_chained: 0,
-        name: ctx.arg(2),
-        name_len: ctx.arg(3),
-    };
-    let own = Thread::current();
-    answer(own, own.mm(), task, &said);
-    0
 }
 
 /// An end of a thread, a process or a program: it ends phases, where there were markers.
@@ -86,19 +108,12 @@ fn tell_end(thread: Thread, mm: Mm, task: *const Task, what: u32) {
         return;
     };
     let space = if mm.is_null() { None } else { ledger::find(mm) };
-    let (minor_faults, major_faults) = thread.faults();
-    let tid = thread.visible_tid();
     let mut level = nothing();
     let scanned = space.is_some() && mm.scan(&mut level);
-    emit::mark::<Marked>(kind::MARKED, |record| {
+    emit::life::<Marked>(kind::MARKED, |record| {
         // SAFETY: as in `answer`.
         unsafe {
-            clear(record);
-            (&raw mut (*record).process).write((*task).process);
-            (&raw mut (*record).thread).write(tid);
-            (&raw mut (*record).what).write(what);
-            (&raw mut (*record).minor_faults).write(minor_faults);
-            (&raw mut (*record).major_faults).write(major_faults);
+            begin(record, thread, task, what);
             let mut is_exact = ledger::cut_target(target, record);
             if let Some(space) = space {
                 is_exact &= scanned;
@@ -117,16 +132,7 @@ fn tell_end(thread: Thread, mm: Mm, task: *const Task, what: u32) {
 #[inline(always)]
 pub fn program(thread: Thread, mm: Mm, task: *mut Task) {
     if PROGRAMS_ARE_PHASES.load() != 0 {
-        let said = Said {
-            what: mark::PROGRAM,
-            function: 0,
-            track: 0,
-            stack_pointer: 0,
-            is_chained: 0,
-            name: 0,
-            name_len: 0,
-        };
-        answer(thread, mm, task, &said);
+        answer(thread, mm, task, &Said::only(mark::PROGRAM));
     }
 }
 
@@ -138,23 +144,15 @@ pub fn answer(thread: Thread, mm: Mm, task: *mut Task, said: &Said) {
         return;
     };
     let space = if mm.is_null() { None } else { ledger::find(mm) };
-    let (minor_faults, major_faults) = thread.faults();
-    let tid = thread.visible_tid();
-    emit::mark::<Marked>(kind::MARKED, |record| {
-        // SAFETY: `record` is the ring's reserved memory, cleared first; the others are
-        // live map values.
+    emit::life::<Marked>(kind::MARKED, |record| {
+        // SAFETY: `record` is the ring's reserved memory; the others are live map values.
         unsafe {
-            clear(record);
+            begin(record, thread, task, said.what);
             (*task).marked = 1;
-            (&raw mut (*record).process).write((*task).process);
-            (&raw mut (*record).thread).write(tid);
-            (&raw mut (*record).what).write(said.what);
             (&raw mut (*record).track).write(said.track);
             (&raw mut (*record).stack_pointer).write(said.stack_pointer);
             (&raw mut (*record).function).write(said.function);
             (&raw mut (*record).is_chained).write(said.is_chained as u32);
-            (&raw mut (*record).minor_faults).write(minor_faults);
-            (&raw mut (*record).major_faults).write(major_faults);
             let name = &raw mut (*record).name;
             let mut name_len = 0;
             if said.name_len == UNTIL_ZERO {
@@ -193,16 +191,26 @@ pub fn answer(thread: Thread, mm: Mm, task: *mut Task, said: &Said) {
     });
 }
 
+/// Who marks, and what; all else is cleared.
+///
 /// # Safety
 ///
-/// `record` is the ring's reserved memory.
+/// `record` is the ring's reserved memory, `task` a live map value.
 #[inline(always)]
-unsafe fn clear(record: *mut Marked) {
+unsafe fn begin(record: *mut Marked, thread: Thread, task: *const Task, what: u32) {
+    let (minor_faults, major_faults) = thread.faults();
     let mut word = 0;
-    while word < size_of::<Marked>() / size_of::<u64>() {
-        // SAFETY: by the caller; a record is made of whole aligned words.
-        unsafe { core::ptr::write_volatile(record.cast::<u64>().add(word), 0) };
-        word += 1;
+    // SAFETY: by the caller; a record is made of whole aligned words.
+    unsafe {
+        while word < size_of::<Marked>() / size_of::<u64>() {
+            core::ptr::write_volatile(record.cast::<u64>().add(word), 0);
+            word += 1;
+        }
+        (&raw mut (*record).process).write((*task).process);
+        (&raw mut (*record).thread).write(thread.visible_tid());
+        (&raw mut (*record).what).write(what);
+        (&raw mut (*record).minor_faults).write(minor_faults);
+        (&raw mut (*record).major_faults).write(major_faults);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     emit, hooks, ledger,
     maps::{EMPTY_TASK, EXITED, TASKS},
     peek::{Mm, Thread, current_tgid, nothing},
+    preempt,
 };
 
 #[unsafe(no_mangle)]
@@ -23,11 +24,15 @@ const CLONE_THREAD: u64 = 0x1_0000;
 /// space only grew while it was copied, so nothing of its peak is missed.
 #[btf_tracepoint(function = "task_newtask")]
 pub fn task_newtask(ctx: BtfTracePointContext) -> i32 {
-    let flags: u64 = ctx.arg(1);
+    preempt::in_tracepoint(|| forked(Thread::new(ctx.arg(0)), ctx.arg(1)))
+}
+
+/// The running process made a thread; of a new process if `flags` say so.
+#[inline(always)]
+pub fn forked(child: Thread, flags: u64) {
     if flags & CLONE_THREAD != 0 || FOLLOW.load() == 0 || cfg!(mutant = "fork-unregistered") {
-        return 0;
+        return;
     }
-    let child = Thread::new(ctx.arg(0));
     let parent = match TASKS.get_ptr(current_tgid()) {
         // SAFETY: a live map value; its numbers are written once.
         Some(parent) => unsafe { (*parent).process },
@@ -39,11 +44,10 @@ pub fn task_newtask(ctx: BtfTracePointContext) -> i32 {
         parent != 0
     };
     if !joins {
-        return 0;
+        return;
     }
     let own = Thread::current();
     join(child, parent, own, via::FORK, Some(own.mm()));
-    0
 }
 
 /// Makes a process one of the target, with its space. Gives its number; 0 if there is no room.
@@ -75,7 +79,10 @@ pub fn join(
         return 0;
     };
     // SAFETY: a live map value that nobody else knows yet.
-    unsafe { (*task).process = process };
+    unsafe {
+        (*task).process = process;
+        (*task).leader = thread.group_leader().address();
+    }
     // SAFETY: as above.
     unsafe { ledger::bump(&raw mut (*target).processes, 1) };
     // A space that is known already is another process's too (`vfork`, `CLONE_VM`).
@@ -120,43 +127,59 @@ pub fn join(
 /// still set here, and its level is the process's last.
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
-    let thread = Thread::new(ctx.arg(0));
-    let last = if EXIT_HAS_GROUP_DEAD.load() != 0 {
-        ctx.arg::<u64>(1) & 1 != 0
-    } else {
-        thread.live_threads() == 0
-    };
-    if let Some(task) = TASKS.get_ptr_mut(thread.tgid()) {
-        let what = if last {
-            mark::PROCESS_ENDS
+    preempt::in_tracepoint(|| {
+        let thread = Thread::new(ctx.arg(0));
+        let last = if EXIT_HAS_GROUP_DEAD.load() != 0 {
+            ctx.arg::<u64>(1) & 1 != 0
         } else {
-            mark::THREAD_ENDS
+            thread.live_threads() == 0
         };
-        hooks::mark::end(thread, thread.mm(), task, what);
-    }
-    if last {
-        leave(thread);
-    }
-    0
+        if let Some(task) = TASKS.get_ptr_mut(thread.tgid()) {
+            let what = if last {
+                mark::PROCESS_ENDS
+            } else {
+                mark::THREAD_ENDS
+            };
+            hooks::mark::end(thread, thread.mm(), task, what);
+        }
+        if last {
+            leave(thread);
+        }
+    })
+}
+
+/// A process that is no longer one of the target.
+pub struct Taken {
+    /// Its number.
+    pub process: u32,
+    /// No other is left.
+    pub is_last: bool,
+}
+
+/// Takes a process out of the target; `None` if it was not in it.
+#[inline(always)]
+pub fn take_out(thread: Thread) -> Option<Taken> {
+    let tgid = thread.tgid();
+    let task = TASKS.get_ptr(tgid)?;
+    // SAFETY: a live map value until its removal here; its numbers are written once.
+    let process = unsafe { (*task).process };
+    TASKS.remove(tgid).ok()?;
+    let target = ledger::target()?;
+    // SAFETY: the target's ledger is a live map value.
+    let left = unsafe { ledger::bump(&raw mut (*target).processes, u64::MAX) };
+    Some(Taken {
+        process,
+        is_last: left == 0,
+    })
 }
 
 /// A process ends: it leaves the target, unless it has left it already.
 #[inline(never)]
 pub fn leave(thread: Thread) {
-    let tgid = thread.tgid();
-    let Some(task) = TASKS.get_ptr(tgid) else {
+    let Some(Taken { process, is_last }) = take_out(thread) else {
         return;
     };
-    // SAFETY: a live map value until its removal here; its numbers are written once.
-    let process = unsafe { (*task).process };
-    if TASKS.remove(tgid).is_err() {
-        return;
-    }
     let _ = EXITED.insert(thread.group_leader().address(), process, 0);
-    if let Some(target) = ledger::target() {
-        // SAFETY: the target's ledger is a live map value.
-        unsafe { ledger::bump(&raw mut (*target).processes, u64::MAX) };
-    }
     let mm = thread.mm();
     let space = if mm.is_null() { None } else { ledger::find(mm) };
     // SAFETY: a live map value; its number is written once.
@@ -165,7 +188,7 @@ pub fn leave(thread: Thread) {
     let known = space.is_some() && mm.scan(&mut end);
     let (minor_faults, major_faults) = thread.process_faults();
     let (maxrss, children_maxrss) = thread.maxrss();
-    emit::life::<ProcessExited>(kind::PROCESS_EXITED, |record| {
+    emit::send::<ProcessExited>(kind::PROCESS_EXITED, is_last, |record| {
         // SAFETY: `record` is the ring's reserved memory.
         unsafe {
             record.write(ProcessExited {
@@ -190,9 +213,22 @@ pub fn leave(thread: Thread) {
 /// added up (`__exit_signal`), those of the exit itself included.
 #[btf_tracepoint(function = "sched_process_free")]
 pub fn sched_process_free(ctx: BtfTracePointContext) -> i32 {
-    let thread = Thread::new(ctx.arg(0));
+    preempt::in_tracepoint(|| freed(Thread::new(ctx.arg(0))))
+}
+
+/// The kernel gives up a process.
+#[inline(always)]
+pub fn freed(thread: Thread) {
+    if let Some(task) = TASKS.get_ptr(thread.tgid()) {
+        // The PID may be another's by now, and a leader is freed alone when another thread execs.
+        // SAFETY: a live map value.
+        if unsafe { (*task).leader } == thread.address() && thread.live_threads() == 0 {
+            // The kernel skipped all programs at its exit.
+            leave(thread);
+        }
+    }
     let Some(process) = EXITED.get_ptr(thread.address()) else {
-        return 0;
+        return;
     };
     // SAFETY: a live map value until its removal here.
     let process = unsafe { *process };
@@ -210,5 +246,4 @@ pub fn sched_process_free(ctx: BtfTracePointContext) -> i32 {
             });
         }
     });
-    0
 }

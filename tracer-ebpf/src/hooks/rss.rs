@@ -2,29 +2,36 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
-use crate::{ledger, peek::Mm};
+use crate::{ledger, peek::Mm, preempt};
 
 /// `mm_trace_rss_stat` (mm.h): after every change of a counter, in whatever context it happens.
 /// Attribution is by the space that changed, never by the running task.
 #[btf_tracepoint(function = "rss_stat")]
 pub fn rss_stat(ctx: BtfTracePointContext) -> i32 {
-    let mm = Mm::new(ctx.arg(0));
-    #[cfg(any(mutant = "attribute-by-current", mutant = "exit-decrements-dropped"))]
-    if crate::mutants::ignores(mm) {
-        return 0;
-    }
-    if let (Some(space), Some(target)) = (ledger::find(mm), ledger::target()) {
-        ledger::changed(mm, space, target);
-    }
-    0
+    preempt::in_tracepoint(|| {
+        let mm = Mm::new(ctx.arg(0));
+        #[cfg(any(mutant = "attribute-by-current", mutant = "exit-decrements-dropped"))]
+        if crate::mutants::ignores(mm) {
+            return;
+        }
+        if let Some(space) = ledger::find(mm)
+            && let Some(target) = ledger::target()
+        {
+            ledger::changed(mm, space, target);
+        }
+    })
 }
 
 /// `exit_mmap` (mmap.c): all of the space's pages are gone; no event of it can follow.
 #[btf_tracepoint(function = "exit_mmap")]
 pub fn exit_mmap(ctx: BtfTracePointContext) -> i32 {
-    let mm = Mm::new(ctx.arg(0));
+    preempt::in_tracepoint(|| ended(Mm::new(ctx.arg(0))))
+}
+
+/// A space is empty for good.
+#[inline(always)]
+pub fn ended(mm: Mm) {
     if let Some(space) = ledger::find(mm) {
         ledger::close(mm, space);
     }
-    0
 }

@@ -2,14 +2,14 @@
 //! since the kernel then tells of every call of every process.
 
 use aya_ebpf::{Global, macros::btf_tracepoint, programs::BtfTracePointContext};
-use tracer_common::record::{Called, made, mark};
+use tracer_common::record::{self, Called, made};
 
 use crate::{
     emit,
-    hooks::mark::{Said, UNTIL_ZERO, answer},
+    hooks::mark::{self, Said, UNTIL_ZERO, marked},
     ledger,
-    maps::TASKS,
-    peek::{Registers, Thread, current_tgid},
+    peek::{Registers, Thread},
+    preempt,
 };
 
 /// 1: this is also where the marker call is seen, for want of a better hook.
@@ -37,70 +37,60 @@ const SENTINEL: u32 = 0xFFFF_FC31;
 /// `syscall_exit_work` (entry): the call is done, its registers are still those of the call.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
-    let registers = Registers::new(ctx.arg(0));
-    let sort = match registers.call() {
-        number::MMAP => made::MMAP,
-        number::MUNMAP => made::MUNMAP,
-        number::MREMAP => made::MREMAP,
-        number::BRK => made::BRK,
-        number::MADVISE => made::MADVISE,
-        number::MPROTECT => made::MPROTECT,
-        number::PRCTL => {
-            if MARKS_BY_SYSCALL.load() != 0 {
-                marked_by_prctl(registers);
+    preempt::in_tracepoint(|| {
+        let registers = Registers::new(ctx.arg(0));
+        let sort = match registers.call() {
+            number::MMAP => made::MMAP,
+            number::MUNMAP => made::MUNMAP,
+            number::MREMAP => made::MREMAP,
+            number::BRK => made::BRK,
+            number::MADVISE => made::MADVISE,
+            number::MPROTECT => made::MPROTECT,
+            number::PRCTL => {
+                if MARKS_BY_SYSCALL.load() != 0 {
+                    mark::called(registers.first_five());
+                }
+                return;
             }
-            return 0;
+            number::FACCESSAT2 => {
+                marked_by_sentinel(registers);
+                return;
+            }
+            _ => return,
+        };
+        if TELLS_SYSCALLS.load() == 0 || !registers.is_64_bit() {
+            return;
         }
-        number::FACCESSAT2 => {
-            marked_by_sentinel(registers);
-            return 0;
+        let own = Thread::current();
+        let Some(space) = ledger::find(own.mm()) else {
+            return;
+        };
+        let result: u64 = ctx.arg(1);
+        let arguments = registers.arguments();
+        // `brk` gives the break as it is: another one than was asked for is a refusal.
+        let failed = match sort {
+            made::BRK => arguments[0] != 0 && result != arguments[0],
+            _ => result > u64::MAX - 4095,
+        };
+        // SAFETY: a live map value; threads of a space write here at the same time, so atomically.
+        unsafe {
+            let of = &raw mut (*space).made[sort as usize & (made::COUNT - 1)];
+            if failed {
+                ledger::bump(&raw mut (*of).failed, 1);
+            } else {
+                ledger::bump(&raw mut (*of).succeeded, 1);
+            }
+            emit::called(Called {
+                header: emit::header(tracer_common::record::kind::CALLED, emit::now()),
+                space: (*space).id,
+                thread: own.visible_tid(),
+                call: sort,
+                failed: u32::from(failed),
+                arguments,
+                result,
+            });
         }
-        _ => return 0,
-    };
-    if TELLS_SYSCALLS.load() == 0 || !registers.is_64_bit() {
-        return 0;
-    }
-    let own = Thread::current();
-    let Some(space) = ledger::find(own.mm()) else {
-        return 0;
-    };
-    let result: u64 = ctx.arg(1);
-    let arguments = registers.arguments();
-    // `brk` gives the break as it is: another one than was asked for is a refusal.
-    let failed = match sort {
-        made::BRK => arguments[0] != 0 && result != arguments[0],
-        _ => result > u64::MAX - 4095,
-    };
-    // SAFETY: a live map value; threads of a space write here at the same time, so atomically.
-    unsafe {
-        let of = &raw mut (*space).made[sort as usize & (made::COUNT - 1)];
-        if failed {
-            ledger::bump(&raw mut (*of).failed, 1);
-        } else {
-            ledger::bump(&raw mut (*of).succeeded, 1);
-        }
-        emit::called(Called {
-            header: emit::header(tracer_common::record::kind::CALLED, emit::now()),
-            space: (*space).id,
-            thread: own.visible_tid(),
-            call: sort,
-            failed: u32::from(failed),
-            arguments,
-            result,
-        });
-    }
-    0
-}
-
-#[inline(always)]
-fn marked_by_prctl(registers: Registers) {
-    let [option, what, name, name_len, track] = registers.first_five();
-    if option as u32 == mark::CALL
-        && what >= u64::from(mark::BEGIN)
-        && what <= u64::from(mark::END_TARGET)
-    {
-        say(what as u32, track, name, name_len);
-    }
+    })
 }
 
 #[inline(always)]
@@ -110,28 +100,14 @@ fn marked_by_sentinel(registers: Registers) {
         return;
     }
     let what = match what as u32 {
-        0 => mark::BEGIN,
-        1 => mark::END,
-        2 => mark::INSTANT,
+        0 => record::mark::BEGIN,
+        1 => record::mark::END,
+        2 => record::mark::INSTANT,
         _ => return,
     };
-    say(what, 0, name, UNTIL_ZERO);
-}
-
-#[inline(never)]
-fn say(what: u32, track: u64, name: u64, name_len: u64) {
-    let Some(task) = TASKS.get_ptr_mut(current_tgid()) else {
-        return;
-    };
-    let said = Said {
-        what,
-        function: 0,
-        track,
-        stack_pointer: 0,
-        is_chained: 0,
+    marked(&Said {
         name,
-        name_len,
-    };
-    let own = Thread::current();
-    answer(own, own.mm(), task, &said);
+        name_len: UNTIL_ZERO,
+        ..Said::only(what)
+    });
 }

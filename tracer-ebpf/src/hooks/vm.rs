@@ -11,6 +11,7 @@ use tracer_common::{ledger::Space, record::call};
 use crate::{
     emit, ledger,
     peek::{Mm, Registers, Thread},
+    preempt,
 };
 
 #[unsafe(no_mangle)]
@@ -32,11 +33,15 @@ const MREMAP_FIXED: u64 = 2;
 /// right after a writer had it, only kept for reading (`mmap_write_downgrade`).
 #[btf_tracepoint(function = "mmap_lock_acquire_returned")]
 pub fn mmap_lock_acquire_returned(ctx: BtfTracePointContext) -> i32 {
-    let mm = Mm::new(ctx.arg(0));
+    preempt::in_tracepoint(|| taken(Mm::new(ctx.arg(0)), ctx.arg(1), ctx.arg(2)))
+}
+
+/// The lock was taken, or kept for reading.
+#[inline(always)]
+pub fn taken(mm: Mm, write: u64, got: u64) {
     let Some(space) = ledger::find(mm) else {
-        return 0;
+        return;
     };
-    let (write, got): (u64, u64) = (ctx.arg(1), ctx.arg(2));
     if write & 1 == 0 {
         // SAFETY: a live map value. A writer is the only one here while it writes.
         if unsafe { (*space).vm.writing } != 0 {
@@ -50,16 +55,19 @@ pub fn mmap_lock_acquire_returned(ctx: BtfTracePointContext) -> i32 {
             (*space).vm.writing = 1;
         }
     }
-    0
 }
 
 /// `__mmap_lock_trace_released` (mmap_lock.h): before the lock is let go.
 #[btf_tracepoint(function = "mmap_lock_released")]
 pub fn mmap_lock_released(ctx: BtfTracePointContext) -> i32 {
-    let mm = Mm::new(ctx.arg(0));
-    let write: u64 = ctx.arg(1);
+    preempt::in_tracepoint(|| let_go(Mm::new(ctx.arg(0)), ctx.arg(1)))
+}
+
+/// The lock is about to be let go.
+#[inline(always)]
+pub fn let_go(mm: Mm, write: u64) {
     if write & 1 == 0 {
-        return 0;
+        return;
     }
     if let Some(space) = ledger::find(mm) {
         // SAFETY: a live map value. A writer is the only one here while it writes.
@@ -67,7 +75,6 @@ pub fn mmap_lock_released(ctx: BtfTracePointContext) -> i32 {
             wrote(mm, space, false);
         }
     }
-    0
 }
 
 /// A writer is done; `goes_on` if it keeps the lock for reading, as what unmaps does.

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     fs::File,
     io,
     os::fd::{AsFd, AsRawFd},
@@ -21,8 +22,9 @@ use aya::{
 use tracer_common::limits::map;
 
 use super::{
+    calls,
     ledgers::{Ledgers, Shared},
-    plan::Plan,
+    plan::{Plan, Program as Planned},
     ring::Rings,
 };
 use crate::functions::Function;
@@ -93,6 +95,8 @@ pub enum AttachError {
 pub struct Live {
     /// Keeps programs, links and maps alive.
     bpf: Ebpf,
+    /// Programs of tracepoints that are attached.
+    attached: Vec<Planned>,
     /// The rings.
     pub rings: Rings,
     /// The ledgers.
@@ -124,8 +128,10 @@ impl Live {
         if let Some(bytes) = plan.ring_bytes {
             loader.map_max_entries(map::LEVELS, bytes);
         }
+        let mut object = object.to_vec();
+        calls::fill(&mut object, plan.calls);
         let mut bpf = loader
-            .load(object)
+            .load(&object)
             .map_err(|error| AttachError::Load(Box::new(error)))?;
         let refused = |program: &str, subject: &str| {
             let (program, subject) = (program.to_owned(), subject.to_owned());
@@ -178,6 +184,7 @@ impl Live {
         }
         Ok(Self {
             bpf,
+            attached: plan.programs.clone(),
             rings,
             ledgers,
         })
@@ -295,11 +302,11 @@ impl Live {
         Ok(())
     }
 
-    /// Runs of the programs that the kernel skipped because one was active on that CPU already,
-    /// as their descriptors tell. `None` if the kernel does not tell.
+    /// Events that the kernel kept from our programs, because one was active on that CPU already:
+    /// at most so many, as the programs' descriptors tell. `None` if the kernel does not tell.
     pub fn missed_runs(&self) -> Option<u64> {
-        let mut missed = 0;
-        for (_, program) in self.bpf.programs() {
+        let mut skipped = BTreeMap::new();
+        for (name, program) in self.bpf.programs() {
             // Programs that were not loaded have no descriptor.
             let Ok(fd) = program.fd() else { continue };
             let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
@@ -307,10 +314,25 @@ impl Live {
             let line = text
                 .lines()
                 .find_map(|line| line.strip_prefix("recursion_misses:"))?;
-            missed += line.trim().parse::<u64>().ok()?;
+            skipped.insert(name, line.trim().parse::<u64>().ok()?);
         }
-        Some(missed)
+        Some(missed(&self.attached, skipped))
     }
+}
+
+/// Events missed at most, from how often each program was skipped. Where a tracepoint has two
+/// programs, an event is missed only if both were.
+fn missed(attached: &[Planned], mut skipped: BTreeMap<&str, u64>) -> u64 {
+    let mut by_tracepoint = BTreeMap::new();
+    for planned in attached {
+        if let Some(skipped) = skipped.remove(planned.name)
+            && !planned.is_made_up_for
+        {
+            let least = by_tracepoint.entry(planned.tracepoint).or_insert(skipped);
+            *least = skipped.min(*least);
+        }
+    }
+    by_tracepoint.values().sum::<u64>() + skipped.values().sum::<u64>()
 }
 
 /// Loads what is to be attached. The kernel checks a program on the CPU that asks for it, which is
@@ -370,4 +392,40 @@ where
         subject: "its kind".to_owned(),
         error: Box::new(error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Planned, missed};
+
+    #[test]
+    fn an_event_is_missed_if_all_programs_of_its_tracepoint_were_skipped() {
+        let program = |name, tracepoint| Planned {
+            name,
+            tracepoint,
+            subject: "",
+            is_made_up_for: tracepoint == "sched_process_exit",
+        };
+        let attached = [
+            program("exit_mmap", "exit_mmap"),
+            program("exit_mmap_again", "exit_mmap"),
+            program("rss_stat", "rss_stat"),
+            program("sched_process_exit", "sched_process_exit"),
+        ];
+        let missed = |exit, again, rss, function| {
+            let skipped = [
+                ("exit_mmap", exit),
+                ("exit_mmap_again", again),
+                ("rss_stat", rss),
+                ("function_entered", function),
+                ("sched_process_exit", 7),
+            ];
+            missed(&attached, BTreeMap::from(skipped))
+        };
+        assert_eq!(missed(5, 0, 0, 0), 0);
+        assert_eq!(missed(5, 2, 1, 0), 3);
+        assert_eq!(missed(0, 2, 0, 4), 4);
+    }
 }

@@ -221,6 +221,16 @@ impl Btf {
         found.map(|at| u64::from(self.word(at + 4)))
     }
 
+    /// Type id of a struct; `None` if there is none of this name.
+    pub fn structure(&self, name: &str) -> Option<u32> {
+        self.named.get(&(kind::STRUCT, name.to_owned())).copied()
+    }
+
+    /// Whether there is a typedef of this name.
+    pub fn has_typedef(&self, name: &str) -> bool {
+        self.named.contains_key(&(kind::TYPEDEF, name.to_owned()))
+    }
+
     /// Type id of a function; `None` if there is none of this name.
     pub fn function(&self, name: &str) -> Option<u32> {
         self.named.get(&(kind::FUNC, name.to_owned())).copied()

@@ -33,8 +33,30 @@ const TRACEPOINTS: [&str; 13] = [
 /// Enum of the cgroup controllers, and the name of ours.
 const CONTROLLERS: (&str, &str) = ("cgroup_subsys_id", "memory_cgrp_id");
 
-/// Functions that better hooks would need.
-const FUNCTIONS: [&str; 1] = ["handle_mm_fault"];
+/// Functions that better hooks would need, and those that programs call.
+const FUNCTIONS: [&str; 4] = [
+    "handle_mm_fault",
+    functions::CAST,
+    functions::PREEMPT_DISABLE,
+    functions::PREEMPT_ENABLE,
+];
+
+/// Names of functions that programs call.
+pub mod functions {
+    /// Makes an address one that may be read.
+    pub const CAST: &str = "bpf_rdonly_cast";
+    /// Turns preemption off.
+    pub const PREEMPT_DISABLE: &str = "bpf_preempt_disable";
+    /// Turns it on again.
+    pub const PREEMPT_ENABLE: &str = "bpf_preempt_enable";
+}
+
+/// A struct of two words and nothing else.
+const TWO_WORDS: &str = "timespec64";
+
+/// What a tracepoint holds while its programs run, if they may be preempted (Linux 7.0, where
+/// `__DECLARE_TRACE` came to guard them by it).
+const PREEMPTIBLE_GUARD: &str = "class_srcu_fast_notrace_t";
 
 macro_rules! offset_table {
     ($($symbol:ident = $structure:literal $field:literal;)+) => {
@@ -97,6 +119,10 @@ pub struct Facts {
     pub tracepoints: BTreeMap<String, u32>,
     /// Functions that BTF knows, and their ids.
     pub functions: BTreeMap<String, u32>,
+    /// BTF id of a struct of two words.
+    pub two_words: Option<u32>,
+    /// Programs of tracepoints may be preempted.
+    pub preemptible_tracepoints: bool,
     /// What the security modules allow, as `/sys/kernel/security/lockdown` says; `None` if unknown.
     pub lockdown: Option<String>,
     /// `kernel.unprivileged_bpf_disabled`; `None` if there is no such setting.
@@ -124,7 +150,7 @@ impl Facts {
         let names = offsets()
             .map(|(_, structure, _)| *structure)
             .chain(FUNCTIONS)
-            .chain([CONTROLLERS.0])
+            .chain([CONTROLLERS.0, PREEMPTIBLE_GUARD, TWO_WORDS])
             .chain(traces.iter().map(String::as_str));
         let btf = Btf::parse(blob, names)?;
         let text = |path: &str| {
@@ -155,6 +181,8 @@ impl Facts {
                 .iter()
                 .filter_map(|name| Some(((*name).to_owned(), btf.function(name)?)))
                 .collect(),
+            two_words: btf.structure(TWO_WORDS),
+            preemptible_tracepoints: btf.has_typedef(PREEMPTIBLE_GUARD),
             memory_controller: btf.enumerator(CONTROLLERS.0, CONTROLLERS.1),
             lockdown: text("sys/kernel/security/lockdown"),
             unprivileged_bpf_disabled: text("proc/sys/kernel/unprivileged_bpf_disabled")

@@ -1,17 +1,17 @@
 //! The plan: from what is asked and what the kernel has to hooks, settings and doubts. Pure: every
 //! difference between kernels is decided here, and tested on described kernels.
 
-use std::iter::zip;
+mod globals;
+mod table;
 
-use tracer_common::{
-    layout::{ABSENT, global},
-    limits::MAX_CPUS,
-};
+use tracer_common::{layout::global, limits::MAX_CPUS};
 
-use super::facts::{
-    Facts,
-    base::{COUNT, COUNTERS, LOCK, RSS_STAT},
+pub use self::table::{MARKERS, OUT_OF_MEMORY, SYSTEM_CALLS, VIRTUAL_MEMORY};
+use self::{
+    globals::{calls, globals},
+    table::{Row, TABLE},
 };
+use super::{calls::Calls, facts::Facts};
 use crate::event::{Doubt, Hook};
 
 /// What the user asked of the kernel side.
@@ -47,6 +47,8 @@ pub struct Program {
     pub tracepoint: &'static str,
     /// What it serves.
     pub subject: &'static str,
+    /// What it does not see is made up for later.
+    pub is_made_up_for: bool,
 }
 
 /// What to do.
@@ -58,6 +60,8 @@ pub struct Plan {
     pub globals: Vec<(&'static str, u64)>,
     /// Size of the ring that carries levels; `None` = as the object has it.
     pub ring_bytes: Option<u32>,
+    /// Functions of the kernel that programs call.
+    pub calls: Calls,
     /// Doubts that follow from this kernel.
     pub doubts: Vec<Doubt>,
 }
@@ -104,168 +108,6 @@ pub enum Refusal {
     },
 }
 
-/// Fields that some kernels lack and that are read only where they exist.
-const OPTIONAL_OFFSETS: [&str; 19] = [
-    "MM_HUGETLB_USAGE",
-    "REGS_CALL",
-    "REGS_FIRST",
-    "REGS_SECOND",
-    "REGS_THIRD",
-    "REGS_FOURTH",
-    "REGS_FIFTH",
-    "REGS_SIXTH",
-    "REGS_CS",
-    "MM_XOL_AREA",
-    "XOL_AREA_VADDR",
-    "TASK_CGROUPS",
-    "CSS_SET_SUBSYS",
-    "CSS_SET_DFL_CGRP",
-    "CSS_CGROUP",
-    "CGROUP_LEVEL",
-    "CGROUP_ANCESTORS",
-    "CGROUP_KN",
-    "KN_ID",
-];
-
-struct Row {
-    program: Program,
-    /// It is needed for what was asked.
-    needed: fn(&Asked, &Facts) -> bool,
-    /// It can do its work with what this kernel has, apart from the tracepoint itself.
-    serves: fn(&Facts) -> bool,
-    /// What is lost without it; `None` if nothing works without it.
-    without: Option<(&'static str, &'static str)>,
-}
-
-const fn row(
-    name: &'static str,
-    subject: &'static str,
-    without: Option<(&'static str, &'static str)>,
-) -> Row {
-    Row {
-        program: Program {
-            name,
-            tracepoint: name,
-            subject,
-        },
-        needed: |_, _| true,
-        serves: |_| true,
-        without,
-    }
-}
-
-/// The tracepoints of `mmap_lock` tell no path of a cgroup (they did before 6.13, at a cost to
-/// every process), and the registers of a call are where the kernel side looks for them.
-fn tells_vm(facts: &Facts) -> bool {
-    let arguments = |name: &str| facts.tracepoints.get(name).copied();
-    let plain = arguments("mmap_lock_acquire_returned") == Some(3)
-        && arguments("mmap_lock_released") == Some(2);
-    plain && has_registers(facts)
-}
-
-fn has_registers(facts: &Facts) -> bool {
-    let mut registers = SYMBOLS.iter().filter(|symbol| symbol.starts_with("REGS_"));
-    registers.all(|symbol| facts.offsets.contains_key(*symbol))
-}
-
-/// The tracepoint that shows `prctl` calls with an option that the kernel does not know.
-const MARKER_TRACEPOINT: &str = "task_prctl_unknown";
-
-fn shows_markers(facts: &Facts) -> bool {
-    facts.tracepoints.contains_key(MARKER_TRACEPOINT)
-}
-
-const NO_VM: Option<(&str, &str)> = Some((
-    "no-virtual-memory",
-    "calls of mmap, munmap, mremap and brk are not counted: this kernel does not tell who changed \
-     the size of an address space",
-));
-
-/// Subject of the hooks that see calls of virtual memory.
-pub const VIRTUAL_MEMORY: &str = "virtual memory";
-/// Subject of the hook that answers the marker call.
-pub const MARKERS: &str = "phase markers";
-/// Subject of the hook that sees system calls; where there is no better one, it answers the marker
-/// call too.
-pub const SYSTEM_CALLS: &str = "system calls";
-
-/// Subject of the hook that sees whom the kernel kills for want of memory.
-pub const OUT_OF_MEMORY: &str = "out of memory";
-
-/// Which program serves which subject. Everything that changes resident memory comes last, so
-/// that births and deaths are seen from the first change on.
-const TABLE: [Row; 13] = [
-    row("task_newtask", "forks", None),
-    row(
-        "sched_prepare_exec",
-        "entry of a program",
-        Some((
-            "late-exec",
-            "this kernel has no hook at an exec's point of no return: what a new program's space \
-             held before it was in place is not part of the target's level",
-        )),
-    ),
-    row("sched_process_exec", "programs", None),
-    row("sched_process_exit", "exits", None),
-    row(
-        "sched_process_free",
-        "final fault counts",
-        Some((
-            "faults-at-exit",
-            "this kernel does not tell when a process is freed: faults of the exit itself are not \
-             counted",
-        )),
-    ),
-    Row {
-        needed: |_, facts| shows_markers(facts),
-        ..row(MARKER_TRACEPOINT, MARKERS, None)
-    },
-    Row {
-        needed: |asked, facts| asked.tells_syscalls || !shows_markers(facts),
-        serves: has_registers,
-        ..row(
-            "sys_exit",
-            SYSTEM_CALLS,
-            Some((
-                "no-system-calls",
-                "system calls cannot be seen here, and with them the marker call of phases",
-            )),
-        )
-    },
-    Row {
-        serves: tells_vm,
-        ..row("mmap_lock_acquire_returned", VIRTUAL_MEMORY, NO_VM)
-    },
-    Row {
-        serves: tells_vm,
-        ..row("mmap_lock_released", VIRTUAL_MEMORY, NO_VM)
-    },
-    Row {
-        needed: |asked, _| asked.follows_cgroup,
-        ..row("cgroup_attach_task", "cgroups", None)
-    },
-    Row {
-        serves: |facts| facts.tracepoints.get("mark_victim") == Some(&2),
-        ..row(
-            "mark_victim",
-            OUT_OF_MEMORY,
-            Some((
-                "no-oom",
-                "this kernel does not tell whom it kills for want of memory",
-            )),
-        )
-    },
-    row("exit_mmap", "end of an address space", None),
-    row("rss_stat", "resident memory", None),
-];
-
-macro_rules! symbols {
-    ($($symbol:ident = $structure:literal $field:literal;)+) => {
-        const SYMBOLS: &[&str] = &[$(stringify!($symbol)),+];
-    };
-}
-tracer_common::offsets!(symbols);
-
 impl Plan {
     /// Decides.
     ///
@@ -298,6 +140,7 @@ impl Plan {
         let mut doubts = Vec::new();
         for Row {
             program,
+            again,
             needed,
             serves,
             without,
@@ -308,6 +151,8 @@ impl Plan {
             }
             if facts.tracepoints.contains_key(program.tracepoint) && serves(facts) {
                 programs.push(*program);
+                let again = again.filter(|_| facts.preemptible_tracepoints);
+                programs.extend(again.map(|name| Program { name, ..*program }));
             } else if let Some((id, text)) = without {
                 if doubts.iter().any(|doubt: &Doubt| doubt.id == *id) {
                     continue;
@@ -330,10 +175,21 @@ impl Plan {
                 });
             }
         }
+        let calls = calls(facts);
+        if facts.preemptible_tracepoints && calls.preemption_in_tracepoints.is_none() {
+            doubts.push(Doubt {
+                id: "preempted".to_owned(),
+                text: "this kernel skips a program of memtrace on a CPU where another task was \
+                       interrupted in it, and has no way to prevent that"
+                    .to_owned(),
+                remedy: "use a kernel that has bpf_preempt_disable".to_owned(),
+            });
+        }
         Ok(Self {
             programs,
             globals: globals(asked, facts)?,
             ring_bytes: asked.ring_bytes,
+            calls,
             doubts,
         })
     }
@@ -348,93 +204,12 @@ impl Plan {
 
     /// The hooks, for the report.
     pub fn hooks(&self) -> Vec<Hook> {
-        self.programs
-            .iter()
-            .map(|program| Hook {
-                subject: program.subject.to_owned(),
-                via: format!("tp_btf/{}", program.tracepoint),
-            })
-            .collect()
+        let hook = |program: &Program| Hook {
+            subject: program.subject.to_owned(),
+            via: format!("tp_btf/{}", program.tracepoint),
+        };
+        let mut hooks: Vec<Hook> = self.programs.iter().map(hook).collect();
+        hooks.dedup();
+        hooks
     }
-}
-
-/// Where a task's cgroup is looked up; with the controller in the unified hierarchy, there.
-fn memory_controller(facts: &Facts) -> u64 {
-    let own = facts.memory_controller.filter(|_| facts.cgroup == "v1");
-    own.unwrap_or(ABSENT)
-}
-
-fn globals(asked: &Asked, facts: &Facts) -> Result<Vec<(&'static str, u64)>, Refusal> {
-    let missing = |symbol| Refusal::Field {
-        release: facts.release.clone(),
-        symbol,
-    };
-    let mut globals = Vec::new();
-    for symbol in SYMBOLS {
-        match facts.offsets.get(*symbol) {
-            Some(offset) => globals.push((*symbol, *offset)),
-            None if OPTIONAL_OFFSETS.contains(symbol) => {}
-            None => return Err(missing(symbol)),
-        }
-    }
-    let base = |symbol| facts.offsets.get(symbol).copied().ok_or(missing(symbol));
-    let counter_bytes = facts
-        .sizes
-        .get("percpu_counter")
-        .copied()
-        .ok_or(missing(global::COUNTER_BYTES))?;
-    let (counters, lock, count) = (base(RSS_STAT)?, base(LOCK)?, base(COUNT)?);
-    for (member, (count_symbol, lock_symbol)) in zip(global::COUNTS, global::LOCKS).enumerate() {
-        let counter = counters + member as u64 * counter_bytes;
-        globals.push((count_symbol, counter + count));
-        globals.extend(lock_symbol.map(|symbol| (symbol, counter + lock)));
-    }
-    globals.push((global::SLOTS, counters + base(COUNTERS)?));
-    let size = |name: &str, symbol| facts.sizes.get(name).copied().ok_or(missing(symbol));
-    let cpus = u64::from(facts.cpus);
-    // `percpu_counter_batch`: max(32, 2 x online CPUs). Possible CPUs bound those online.
-    let batch = (2 * cpus).max(32);
-    let quantum = asked
-        .quantum_bytes
-        .unwrap_or(DEFAULT_QUANTUM_BYTES)
-        .div_ceil(asked.page_bytes);
-    let group_dead = facts
-        .tracepoints
-        .get("sched_process_exit")
-        .is_some_and(|count| *count > 1);
-    globals.extend([
-        (global::COUNTER_BYTES, counter_bytes),
-        (global::UPID_BYTES, size("upid", global::UPID_BYTES)?),
-        (global::CPUS, cpus),
-        (global::PLAIN_SLACK, 3 * cpus * (batch - 1)),
-        (global::HOLDS_COMMAND, u64::from(asked.holds_command)),
-        (global::FOLLOW, u64::from(asked.follow)),
-        (global::EXIT_HAS_GROUP_DEAD, u64::from(group_dead)),
-        (
-            global::EXEC_OPENS_LATE,
-            u64::from(!facts.tracepoints.contains_key("sched_prepare_exec")),
-        ),
-        (
-            global::UNSEEN_SHIFT,
-            u64::from((2 * cpus).next_power_of_two().trailing_zeros()),
-        ),
-        (
-            global::PAGE_SHIFT,
-            u64::from(asked.page_bytes.trailing_zeros()),
-        ),
-        (
-            global::PROGRAMS_ARE_PHASES,
-            u64::from(asked.programs_are_phases),
-        ),
-        (global::FOLLOWS_CGROUP, u64::from(asked.follows_cgroup)),
-        (global::MEMORY_CONTROLLER, memory_controller(facts)),
-        (global::TELLS_SYSCALLS, u64::from(asked.tells_syscalls)),
-        (global::MARKS_BY_SYSCALL, u64::from(!shows_markers(facts))),
-        (global::QUANTUM, quantum),
-        (
-            global::QUANTUM_GROWS,
-            u64::from(asked.quantum_bytes.is_none()),
-        ),
-    ]);
-    Ok(globals)
 }

@@ -65,6 +65,24 @@ fn described(plan: &Result<Plan, Refusal>) -> String {
     {
         let _ = writeln!(text, "{name} = {value}");
     }
+    let calls = &plan.calls;
+    for (what, is_called) in [
+        (
+            "preemption in tracepoints",
+            calls.preemption_in_tracepoints.is_some(),
+        ),
+        ("preemption in tasks", calls.preemption_in_tasks.is_some()),
+        ("cast", calls.cast.is_some()),
+    ] {
+        let _ = writeln!(
+            text,
+            "{what}: {}",
+            if is_called { "called" } else { "not called" }
+        );
+    }
+    let mut programs: Vec<_> = plan.programs.iter().map(|program| program.name).collect();
+    programs.retain(|name| name.ends_with("_again"));
+    let _ = writeln!(text, "second programs: {}", programs.join(" "));
     for doubt in &plan.doubts {
         let _ = writeln!(text, "doubt {}: {}", doubt.id, doubt.text);
     }
@@ -92,6 +110,16 @@ fn system_calls_are_seen_once_they_are_asked_for() {
             .any(|program| program.name == "sys_exit")
     };
     assert!(!with(&ASKED) && with(&asked));
+}
+
+#[test]
+fn a_kernel_that_may_skip_programs_and_cannot_be_kept_from_it_is_doubted() {
+    let mut facts = kernel("7.3");
+    let doubts = |facts: &Facts| Plan::make(&ASKED, facts).expect("a plan").doubts;
+    assert_eq!(doubts(&facts), []);
+    facts.functions.remove("bpf_preempt_enable");
+    let ids: Vec<_> = doubts(&facts).into_iter().map(|doubt| doubt.id).collect();
+    assert_eq!(ids, ["preempted"]);
 }
 
 #[test]

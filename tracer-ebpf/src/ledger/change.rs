@@ -1,0 +1,195 @@
+//! A space's counters changed: whether that concerns its ledger, and bringing it up to date.
+
+use aya_ebpf::Global;
+use tracer_common::ledger::{Space, Target};
+
+use super::{
+    lock::{bump, lock, raise, unlock},
+    settle::{quantum, settle},
+};
+use crate::{
+    hooks::process::FOLLOWS_CGROUP,
+    maps::{CENSUS, SEEN},
+    peek::{Mm, nothing},
+};
+
+#[unsafe(no_mangle)]
+pub static PLAIN_SLACK: Global<u64> = Global::new(0);
+#[unsafe(no_mangle)]
+pub static UNSEEN_SHIFT: Global<u64> = Global::new(0);
+
+/// A space's counters changed: the hot path, once for each change of any process's memory.
+#[inline(always)]
+pub fn changed(mm: Mm, space: *mut Space, target: *mut Target) {
+    // SAFETY: both are live map values; racy reads only decide whether to look closer, and a
+    // peak only grows.
+    unsafe {
+        let quantum = quantum((*space).peak.rss);
+        // Of a cgroup, the anonymous peak is wanted too: nothing may be left out.
+        let alone = FOLLOWS_CGROUP.load() == 0
+            && (*target).spaces == 1
+            && CENSUS.get(0).is_some_and(|running| *running == 0);
+        if alone && quantum > 0 {
+            let segment = (*space).segment;
+            let plain = mm.plain_rss();
+            let slack = PLAIN_SLACK.load() as i64;
+            let streamed = (*space).streamed;
+            if plain + slack <= segment {
+                // No new peak is possible. What is left is whether the stream must be told.
+                if plain - streamed < quantum - slack && streamed - plain < quantum - slack {
+                    return;
+                }
+                if is_within(mm, space, plain, quantum) {
+                    return;
+                }
+            } else if (*space).level_rss < segment {
+                // At its peak it most likely grows on: then this would have to be done twice.
+                let mut split = nothing();
+                let scanned = mm.scan(&mut split);
+                let rss = split.rss();
+                if scanned && rss <= segment && rss - streamed < quantum && streamed - rss < quantum
+                {
+                    return;
+                }
+            }
+        }
+    }
+    publish(mm, space, target);
+}
+
+/// The level is within the quantum of what the stream last told, with no new peak in sight.
+///
+/// The other CPUs' slots are in their caches, and looking at them costs them as much as us. So a
+/// CPU looks only when its own slots have moved by a share of the quantum, or a plain count has
+/// moved, since its last look: with `N` CPUs each within `quantum / 4N` of what it saw, they have
+/// together moved by half of the quantum at most since any CPU's last look, and a look accepts the
+/// other half.
+///
+/// # Safety
+///
+/// A live map value.
+#[inline(always)]
+pub(super) unsafe fn is_within(mm: Mm, space: *mut Space, plain: i64, quantum: i64) -> bool {
+    let Some(seen) = SEEN.get_ptr_mut(0) else {
+        return false;
+    };
+    let half = quantum >> 1;
+    let share = half >> UNSEEN_SHIFT.load();
+    let own = mm.own_rss();
+    // SAFETY: by the caller; what the CPUs share here are hints, checked by the next look.
+    unsafe {
+        let moved = own - (*seen).own;
+        if (*seen).told == (*space).told
+            && (*seen).space == u64::from((*space).id)
+            && (*space).looked_plain == plain
+            && moved <= share
+            && -moved <= share
+        {
+            return true;
+        }
+        let mut split = nothing();
+        if !mm.scan(&mut split) {
+            return false;
+        }
+        let moved = split.rss() - (*space).streamed;
+        if moved >= half || -moved >= half {
+            return false;
+        }
+        (*seen).space = u64::from((*space).id);
+        (*seen).told = (*space).told;
+        (*seen).own = own;
+        (*space).looked_plain = plain;
+        true
+    }
+}
+
+/// Brings the ledgers of a space and of the target up to date.
+#[inline(never)]
+pub fn publish(mm: Mm, space: *mut Space, target: *mut Target) {
+    let mut split = nothing();
+    // SAFETY: both are live map values; fields other than atomics are written under the lock.
+    unsafe {
+        let word = &raw mut (*space).lock;
+        let locked = lock(word);
+        if !is_of(space, mm) {
+            // It left the target while this CPU waited, and its place may be another's.
+        } else if !mm.scan(&mut split) {
+            unscanned(space, target, mm.at_most());
+        } else if locked {
+            settle(mm, space, target, &split);
+        } else {
+            late(space, target, split.rss());
+        }
+        if locked {
+            unlock(word);
+        }
+    }
+}
+
+/// The ledger is this space's and open.
+///
+/// # Safety
+///
+/// A live map value.
+#[inline(always)]
+pub(super) unsafe fn is_of(space: *const Space, mm: Mm) -> bool {
+    // SAFETY: by the caller.
+    unsafe { (*space).mm == mm.address() && (*space).closed_ns == 0 }
+}
+
+/// The lock was not to be had: the highest level is kept all the same.
+///
+/// # Safety
+///
+/// Live map values.
+#[inline(always)]
+pub(super) unsafe fn late(space: *mut Space, target: *mut Target, rss: i64) {
+    // SAFETY: by the caller; everything written here is atomic.
+    unsafe {
+        bump(&raw mut (*space).late, 1);
+        if rss > (*space).segment {
+            raise(&raw mut (*space).late_segment, rss);
+        }
+        if rss > (*space).peak.rss {
+            raise(&raw mut (*space).late_rss, rss);
+        }
+        if (*target).spaces == 1 {
+            if rss > (*target).peak.rss {
+                raise(&raw mut (*target).late_rss, rss);
+            }
+            if rss > (*target).segment {
+                raise(&raw mut (*target).late_segment, rss);
+            }
+        } else {
+            bump(&raw mut (*target).guesses, 1);
+            let total = (*target).level_rss + rss - (*space).level_rss;
+            if total > (*target).peak.rss {
+                raise(&raw mut (*target).guess_rss, total);
+            }
+        }
+    }
+}
+
+/// No scan was accepted: what the space can have had at most is kept, so that user space can tell
+/// whether a peak was missed.
+///
+/// # Safety
+///
+/// Live map values.
+#[inline(always)]
+pub(super) unsafe fn unscanned(space: *mut Space, target: *mut Target, most: i64) {
+    // SAFETY: by the caller; everything written here is atomic.
+    unsafe {
+        bump(&raw mut (*space).unscanned, 1);
+        raise(&raw mut (*space).unscanned_most, most);
+        let others = (*target).level_rss - (*space).level_rss;
+        raise(
+            &raw mut (*target).unscanned_most,
+            if (*target).spaces == 1 {
+                most
+            } else {
+                others + most
+            },
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! Address spaces.
+
+use super::{field, layout::*, peek};
+use aya_ebpf::helpers::generated::bpf_probe_read_user;
+
+/// An address space: `struct mm_struct *`.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Mm(pub(super) *const u8);
+
+impl Mm {
+    /// Takes a program's argument or a field of one.
+    #[inline(always)]
+    pub fn new(pointer: *const u8) -> Self {
+        Self(pointer)
+    }
+
+    /// Its address: the key of its ledger.
+    #[inline(always)]
+    pub fn address(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// The lower half of its address as a plain number. The verifier forbids arithmetic on
+    /// pointers and takes a 32-bit move for what it is: a way to lose one.
+    #[inline(always)]
+    pub fn low_half(self) -> u32 {
+        let number: u32;
+        // SAFETY: a move between registers.
+        unsafe {
+            core::arch::asm!(
+                "{number} = {pointer}",
+                number = out(wreg) number,
+                pointer = in(wreg) self.0 as usize as u32,
+                options(pure, nomem, nostack),
+            );
+        }
+        number
+    }
+
+    #[inline(always)]
+    pub fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+
+    /// Resident pages by the counters' plain counts: what older readers of the kernel report.
+    /// Off by less than a batch for each CPU and member (`percpu_counter_add_batch`).
+    #[inline(always)]
+    pub fn plain_rss(self) -> i64 {
+        // SAFETY: `self.0` is a pointer that the verifier knows as `mm_struct`.
+        unsafe {
+            field::<i64>(self.0, &FILE_COUNT)
+                + field::<i64>(self.0, &ANON_COUNT)
+                + field::<i64>(self.0, &SHMEM_COUNT)
+        }
+    }
+
+    /// `hiwater_rss`, pages: the kernel's own, approximate high-water mark.
+    #[inline(always)]
+    pub fn hiwater_rss(self) -> u64 {
+        // SAFETY: as in `plain_rss`.
+        unsafe { field(self.0, &MM_HIWATER_RSS) }
+    }
+
+    /// `total_vm`, pages.
+    #[inline(always)]
+    pub fn total_vm(self) -> u64 {
+        // SAFETY: as in `plain_rss`.
+        unsafe { field(self.0, &MM_TOTAL_VM) }
+    }
+
+    /// `brk`, the end of the heap.
+    #[inline(always)]
+    pub fn brk(self) -> u64 {
+        // SAFETY: as in `plain_rss`.
+        unsafe { field(self.0, &MM_BRK) }
+    }
+
+    /// Where functions that are probed at their return come back to (`get_trampoline_vaddr`,
+    /// uprobes.c); 0 if none has been yet.
+    #[inline(always)]
+    pub fn return_trampoline(self) -> u64 {
+        let area: *const u8 = peek(self.0, &MM_XOL_AREA);
+        if area.is_null() {
+            return 0;
+        }
+        peek(area, &XOL_AREA_VADDR)
+    }
+
+    /// Bytes of page tables.
+    #[inline(always)]
+    pub fn pagetable_bytes(self) -> u64 {
+        // SAFETY: as in `plain_rss`.
+        unsafe { field(self.0, &MM_PGTABLES_BYTES) }
+    }
+
+    /// Pages of hugetlb; 0 on kernels built without it.
+    #[inline(always)]
+    pub fn hugetlb(self) -> u64 {
+        if MM_HUGETLB_USAGE.load() == tracer_common::layout::ABSENT {
+            return 0;
+        }
+        // SAFETY: as in `plain_rss`.
+        unsafe { field(self.0, &MM_HUGETLB_USAGE) }
+    }
+
+    /// Copies the command line of the running process, arguments separated by zeros, to `to`.
+    /// Gives the bytes written and the whole length; 0 written if it is not resident.
+    #[inline(always)]
+    pub fn command_line<const N: usize>(self, to: *mut [u8; N]) -> (u32, u64) {
+        // SAFETY: as in `plain_rss`.
+        let (start, end): (u64, u64) =
+            unsafe { (field(self.0, &MM_ARG_START), field(self.0, &MM_ARG_END)) };
+        let whole = end.wrapping_sub(start);
+        let length = if whole > N as u64 { N as u64 } else { whole };
+        // SAFETY: `length` is at most N; the helper clears the destination when it fails.
+        let failed = unsafe { bpf_probe_read_user(to.cast(), length as u32, start as *const _) };
+        (if failed == 0 { length as u32 } else { 0 }, whole)
+    }
+}
+
+/// Address space that an exec is about to enter: `bprm->mm`.
+#[inline(always)]
+pub fn bprm_mm(bprm: *const u8) -> Mm {
+    // SAFETY: `bprm` is a program argument of type `struct linux_binprm *`.
+    Mm(unsafe { field(bprm, &BPRM_MM) })
+}

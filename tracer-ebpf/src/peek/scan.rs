@@ -1,0 +1,257 @@
+//! The true totals of a space's counters: plain counts and what each CPU has not handed in.
+
+use core::{mem::MaybeUninit, ptr::read_volatile};
+
+use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel};
+use tracer_common::{layout::place::CAST, ledger::Split};
+
+use super::{Mm, field, layout::*};
+use crate::maps::PER_CPU_OFFSETS;
+
+/// Counters of a space: file, anonymous, swap, shared (`enum` in mm_types_task.h).
+const MEMBERS: u64 = 4;
+
+/// Tries of a scan after the first before it is given up. A counter is locked for some tens of
+/// nanoseconds, and its total moves once in a batch of pages; only a virtual CPU that stops there
+/// lasts longer.
+const SCAN_RETRIES: u32 = 64;
+
+impl Mm {
+    /// The counters of a CPU lie side by side (`percpu_counter_init_many`), as the scan needs.
+    #[inline(always)]
+    pub fn slots_adjoin(self) -> bool {
+        let mut member = 1;
+        while member < MEMBERS {
+            let at = (SLOTS.load() + member * COUNTER_BYTES.load()) as usize;
+            // SAFETY: as in `plain_rss`.
+            let (first, slots): (u64, u64) =
+                unsafe { (field(self.0, &SLOTS), read_volatile(self.0.add(at).cast())) };
+            if slots != first + member * size_of::<i32>() as u64 {
+                return false;
+            }
+            member += 1;
+        }
+        true
+    }
+
+    /// The plain counts.
+    #[cfg(mutant = "o1-sum")]
+    #[inline(always)]
+    pub fn counts(self) -> Split {
+        // SAFETY: as in `plain_rss`.
+        unsafe {
+            Split {
+                file: field(self.0, &FILE_COUNT),
+                anon: field(self.0, &ANON_COUNT),
+                swap: field(self.0, &SWAP_COUNT),
+                shmem: field(self.0, &SHMEM_COUNT),
+            }
+        }
+    }
+
+    /// The running CPU's slots, by member.
+    #[inline(always)]
+    pub fn own_slots(self) -> [i32; MEMBERS as usize] {
+        let offset = PER_CPU_OFFSETS
+            .get(crate::emit::cpu())
+            .map_or(0, |offset| *offset);
+        // SAFETY: as in `plain_rss`.
+        let slots: u64 = unsafe { field(self.0, &SLOTS) };
+        read_slots(slots.wrapping_add(offset)).1
+    }
+
+    /// What the running CPU holds of the resident counters.
+    #[inline(always)]
+    pub fn own_rss(self) -> i64 {
+        let [file, anon, _, shmem] = self.own_slots();
+        i64::from(file) + i64::from(anon) + i64::from(shmem)
+    }
+
+    /// Reads the true totals: plain counts and every CPU's slot, accepted only if no counter was locked
+    /// and no plain count moved meanwhile, so that no slot was seen on both sides of a move.
+    #[inline(always)]
+    pub fn scan(self, to: &mut Split) -> bool {
+        #[cfg(mutant = "o1-sum")]
+        return crate::mutants::sum_of_last_seen(self, to);
+        if scan_once(self, to) == 0 {
+            return true;
+        }
+        let mut retry = Retry {
+            mm: self,
+            to,
+            disturbed: 1,
+        };
+        // SAFETY: the function has the form that the helper asks for, and gets what it expects.
+        unsafe {
+            bpf_loop(
+                SCAN_RETRIES,
+                retry_scan as *mut _,
+                (&raw mut retry).cast(),
+                0,
+            )
+        };
+        retry.disturbed == 0
+    }
+
+    /// The most that RSS can be now, even if a CPU stands still inside a counter: then its slot may
+    /// be in the total already, so that a negative one would count twice.
+    #[inline(always)]
+    pub fn at_most(self) -> i64 {
+        at_most(self)
+    }
+}
+
+/// Nothing, in a way that the compiler cannot see through: of a constant it would make a call of
+/// `memset`, which on BPF is a loop over bytes.
+#[inline(always)]
+pub fn nothing() -> Split {
+    let zero: i64;
+    // SAFETY: sets a register.
+    unsafe { core::arch::asm!("{zero} = 0", zero = out(reg) zero, options(pure, nomem, nostack)) };
+    Split {
+        file: zero,
+        anon: zero,
+        shmem: zero,
+        swap: zero,
+    }
+}
+
+/// A space whose scan was not accepted at once.
+#[repr(C)]
+struct Retry {
+    mm: Mm,
+    to: *mut Split,
+    disturbed: u64,
+}
+
+/// One more try, by the kernel's loop helper: the verifier looks at it once and not at each turn.
+#[inline(never)]
+extern "C" fn retry_scan(_turn: u64, retry: *mut Retry) -> u64 {
+    // SAFETY: `Mm::scan` hands over its own places.
+    unsafe {
+        (*retry).disturbed = scan_once((*retry).mm, (*retry).to);
+        u64::from((*retry).disturbed == 0)
+    }
+}
+
+/// Makes an address one that may be read directly, as two words: `bpf_rdonly_cast`, of which the
+/// verifier leaves a move between registers.
+#[inline(always)]
+fn two_words(address: u64) -> *const u64 {
+    let words: *const u64;
+    // SAFETY: a call that gives back its first argument, with what calls change.
+    unsafe {
+        core::arch::asm!(
+            ".quad {call}",
+            call = const CAST,
+            inout("r1") address => _,
+            inout("r2") TWO_WORDS.load() => _,
+            out("r0") words,
+            out("r3") _,
+            out("r4") _,
+            out("r5") _,
+            options(nostack),
+        );
+    }
+    words
+}
+
+/// A CPU's slots of the four counters, and not 0 if they could not be read.
+#[inline(always)]
+fn read_slots(address: u64) -> (u64, [i32; MEMBERS as usize]) {
+    if TWO_WORDS.load() != 0 {
+        let words = two_words(address);
+        // SAFETY: the kernel's exception table catches a bad address; volatile, because other CPUs
+        // write here.
+        let (first, second) = unsafe { (read_volatile(words), read_volatile(words.add(1))) };
+        let parts = [first, first >> 32, second, second >> 32];
+        return (0, parts.map(|part| part as i32));
+    }
+    let mut values = MaybeUninit::<[i32; MEMBERS as usize]>::uninit();
+    // SAFETY: the helper may be given any address, and fills its destination even when it fails.
+    unsafe {
+        let failed = bpf_probe_read_kernel(
+            values.as_mut_ptr().cast(),
+            size_of_val(&values) as u32,
+            address as *const _,
+        );
+        (failed as u64, values.assume_init())
+    }
+}
+
+/// One try of [`Mm::scan`]: 0 if it is accepted. One function of the object, not a copy at each of
+/// its callers, and without branches, each of which would double the verifier's paths.
+#[inline(never)]
+fn scan_once(mm: Mm, to: *mut Split) -> u64 {
+    // SAFETY: `to` is the caller's; else as in `plain_rss`; probe reads may be given any address.
+    unsafe {
+        let file: i64 = field(mm.0, &FILE_COUNT);
+        let anon: i64 = field(mm.0, &ANON_COUNT);
+        let shmem: i64 = field(mm.0, &SHMEM_COUNT);
+        let mut disturbed = locks(mm);
+        let mut sum = Split {
+            file,
+            anon,
+            shmem,
+            swap: field(mm.0, &SWAP_COUNT),
+        };
+        let slots: u64 = field(mm.0, &SLOTS);
+        let mut cpu = 0;
+        while u64::from(cpu) < CPUS.load() {
+            let Some(offset) = PER_CPU_OFFSETS.get(cpu) else {
+                return 1;
+            };
+            let (failed, [file, anon, swap, shmem]) = read_slots(slots.wrapping_add(*offset));
+            disturbed |= failed;
+            sum.file += i64::from(file);
+            sum.anon += i64::from(anon);
+            sum.swap += i64::from(swap);
+            sum.shmem += i64::from(shmem);
+            cpu += 1;
+        }
+        *to = sum;
+        let moved = (file ^ field::<i64>(mm.0, &FILE_COUNT))
+            | (anon ^ field::<i64>(mm.0, &ANON_COUNT))
+            | (shmem ^ field::<i64>(mm.0, &SHMEM_COUNT));
+        disturbed | moved as u64 | locks(mm)
+    }
+}
+
+/// [`Mm::at_most`], as one function of the object.
+#[inline(never)]
+fn at_most(mm: Mm) -> i64 {
+    let mut sum = nothing();
+    let mut lowest = nothing();
+    // SAFETY: as in `scan_once`.
+    unsafe {
+        let before = mm.plain_rss();
+        let slots: u64 = field(mm.0, &SLOTS);
+        let mut cpu = 0;
+        while u64::from(cpu) < CPUS.load() {
+            let Some(offset) = PER_CPU_OFFSETS.get(cpu) else {
+                return i64::MAX;
+            };
+            let (_, [file, anon, _, shmem]) = read_slots(slots.wrapping_add(*offset));
+            sum.file += i64::from(file) + i64::from(anon) + i64::from(shmem);
+            lowest.file = lowest.file.min(i64::from(file));
+            lowest.anon = lowest.anon.min(i64::from(anon));
+            lowest.shmem = lowest.shmem.min(i64::from(shmem));
+            cpu += 1;
+        }
+        before.max(mm.plain_rss()) + sum.file - lowest.rss()
+    }
+}
+
+/// Lock words of the counters that make up RSS: 0 if none is held.
+#[inline(always)]
+fn locks(mm: Mm) -> u64 {
+    // SAFETY: as in `plain_rss`.
+    unsafe {
+        let [file, anon, shmem]: [u32; 3] = [
+            field(mm.0, &FILE_LOCK),
+            field(mm.0, &ANON_LOCK),
+            field(mm.0, &SHMEM_LOCK),
+        ];
+        u64::from(file | anon | shmem)
+    }
+}

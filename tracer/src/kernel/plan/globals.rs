@@ -1,0 +1,145 @@
+//! Settings of the kernel side, and the functions of the kernel that it calls: from what is asked
+//! and what the kernel has.
+
+use std::iter::zip;
+
+use tracer_common::layout::{ABSENT, global};
+
+use super::{Asked, DEFAULT_QUANTUM_BYTES, Refusal, table::shows_markers};
+use crate::kernel::{
+    calls::{Calls, Switch},
+    facts::{
+        Facts,
+        base::{COUNT, COUNTERS, LOCK, RSS_STAT},
+        functions::{CAST, PREEMPT_DISABLE, PREEMPT_ENABLE},
+    },
+};
+
+/// Fields that some kernels lack and that are read only where they exist.
+const OPTIONAL_OFFSETS: [&str; 19] = [
+    "MM_HUGETLB_USAGE",
+    "REGS_CALL",
+    "REGS_FIRST",
+    "REGS_SECOND",
+    "REGS_THIRD",
+    "REGS_FOURTH",
+    "REGS_FIFTH",
+    "REGS_SIXTH",
+    "REGS_CS",
+    "MM_XOL_AREA",
+    "XOL_AREA_VADDR",
+    "TASK_CGROUPS",
+    "CSS_SET_SUBSYS",
+    "CSS_SET_DFL_CGRP",
+    "CSS_CGROUP",
+    "CGROUP_LEVEL",
+    "CGROUP_ANCESTORS",
+    "CGROUP_KN",
+    "KN_ID",
+];
+
+macro_rules! symbols {
+    ($($symbol:ident = $structure:literal $field:literal;)+) => {
+        pub(super) const SYMBOLS: &[&str] = &[$(stringify!($symbol)),+];
+    };
+}
+tracer_common::offsets!(symbols);
+
+/// Preemption is turned off only where it is on.
+pub(super) fn calls(facts: &Facts) -> Calls {
+    let function = |name| facts.functions.get(name).copied();
+    let switch = match (function(PREEMPT_DISABLE), function(PREEMPT_ENABLE)) {
+        (Some(off), Some(on)) => Some(Switch { off, on }),
+        _ => None,
+    };
+    Calls {
+        preemption_in_tracepoints: switch.filter(|_| facts.preemptible_tracepoints),
+        preemption_in_tasks: switch,
+        cast: function(CAST).filter(|_| facts.two_words.is_some()),
+    }
+}
+
+/// Where a task's cgroup is looked up; with the controller in the unified hierarchy, there.
+fn memory_controller(facts: &Facts) -> u64 {
+    let own = facts.memory_controller.filter(|_| facts.cgroup == "v1");
+    own.unwrap_or(ABSENT)
+}
+
+pub(super) fn globals(asked: &Asked, facts: &Facts) -> Result<Vec<(&'static str, u64)>, Refusal> {
+    let missing = |symbol| Refusal::Field {
+        release: facts.release.clone(),
+        symbol,
+    };
+    let mut globals = Vec::new();
+    for symbol in SYMBOLS {
+        match facts.offsets.get(*symbol) {
+            Some(offset) => globals.push((*symbol, *offset)),
+            None if OPTIONAL_OFFSETS.contains(symbol) => {}
+            None => return Err(missing(symbol)),
+        }
+    }
+    let base = |symbol| facts.offsets.get(symbol).copied().ok_or(missing(symbol));
+    let counter_bytes = facts
+        .sizes
+        .get("percpu_counter")
+        .copied()
+        .ok_or(missing(global::COUNTER_BYTES))?;
+    let (counters, lock, count) = (base(RSS_STAT)?, base(LOCK)?, base(COUNT)?);
+    for (member, (count_symbol, lock_symbol)) in zip(global::COUNTS, global::LOCKS).enumerate() {
+        let counter = counters + member as u64 * counter_bytes;
+        globals.push((count_symbol, counter + count));
+        globals.extend(lock_symbol.map(|symbol| (symbol, counter + lock)));
+    }
+    globals.push((global::SLOTS, counters + base(COUNTERS)?));
+    let size = |name: &str, symbol| facts.sizes.get(name).copied().ok_or(missing(symbol));
+    let cpus = u64::from(facts.cpus);
+    // `percpu_counter_batch`: max(32, 2 x online CPUs). Possible CPUs bound those online.
+    let batch = (2 * cpus).max(32);
+    let quantum = asked
+        .quantum_bytes
+        .unwrap_or(DEFAULT_QUANTUM_BYTES)
+        .div_ceil(asked.page_bytes);
+    let group_dead = facts
+        .tracepoints
+        .get("sched_process_exit")
+        .is_some_and(|count| *count > 1);
+    globals.extend([
+        (global::COUNTER_BYTES, counter_bytes),
+        (global::UPID_BYTES, size("upid", global::UPID_BYTES)?),
+        (global::CPUS, cpus),
+        (
+            global::TWO_WORDS,
+            calls(facts).cast.and(facts.two_words).map_or(0, u64::from),
+        ),
+        (global::PLAIN_SLACK, 3 * cpus * (batch - 1)),
+        (global::HOLDS_COMMAND, u64::from(asked.holds_command)),
+        (global::FOLLOW, u64::from(asked.follow)),
+        (global::EXIT_HAS_GROUP_DEAD, u64::from(group_dead)),
+        (
+            global::EXEC_OPENS_LATE,
+            u64::from(!facts.tracepoints.contains_key("sched_prepare_exec")),
+        ),
+        (
+            global::UNSEEN_SHIFT,
+            u64::from((2 * cpus).next_power_of_two().trailing_zeros()),
+        ),
+        (
+            global::PAGE_SHIFT,
+            u64::from(asked.page_bytes.trailing_zeros()),
+        ),
+        (
+            global::PROGRAMS_ARE_PHASES,
+            u64::from(asked.programs_are_phases),
+        ),
+        (global::FOLLOWS_CGROUP, u64::from(asked.follows_cgroup)),
+        (global::MEMORY_CONTROLLER, memory_controller(facts)),
+        (global::TELLS_SYSCALLS, u64::from(asked.tells_syscalls)),
+        (global::MARKS_BY_SYSCALL, u64::from(!shows_markers(facts))),
+        (global::QUANTUM, quantum),
+        (
+            global::QUANTUM_GROWS,
+            u64::from(asked.quantum_bytes.is_none()),
+        ),
+    ]);
+    Ok(globals)
+}

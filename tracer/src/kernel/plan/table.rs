@@ -1,0 +1,162 @@
+//! Which program serves which subject, where it can, and what is lost without it.
+
+use super::{Asked, Program, globals::SYMBOLS};
+use crate::kernel::facts::Facts;
+
+pub(super) struct Row {
+    pub(super) program: Program,
+    /// A second program of the same tracepoint, that does what the first did not: for kernels that
+    /// may skip one.
+    pub(super) again: Option<&'static str>,
+    /// It is needed for what was asked.
+    pub(super) needed: fn(&Asked, &Facts) -> bool,
+    /// It can do its work with what this kernel has, apart from the tracepoint itself.
+    pub(super) serves: fn(&Facts) -> bool,
+    /// What is lost without it; `None` if nothing works without it.
+    pub(super) without: Option<(&'static str, &'static str)>,
+}
+
+const fn row(
+    name: &'static str,
+    subject: &'static str,
+    without: Option<(&'static str, &'static str)>,
+) -> Row {
+    Row {
+        program: Program {
+            name,
+            tracepoint: name,
+            subject,
+            is_made_up_for: false,
+        },
+        again: None,
+        needed: |_, _| true,
+        serves: |_| true,
+        without,
+    }
+}
+
+impl Row {
+    /// What its program does not see is made up for by others.
+    const fn made_up_for(mut self) -> Self {
+        self.program.is_made_up_for = true;
+        self
+    }
+
+    const fn again(self, name: &'static str) -> Self {
+        Self {
+            again: Some(name),
+            ..self
+        }
+    }
+}
+
+/// The tracepoints of `mmap_lock` tell no path of a cgroup (they did before 6.13, at a cost to
+/// every process), and the registers of a call are where the kernel side looks for them.
+fn tells_vm(facts: &Facts) -> bool {
+    let arguments = |name: &str| facts.tracepoints.get(name).copied();
+    let plain = arguments("mmap_lock_acquire_returned") == Some(3)
+        && arguments("mmap_lock_released") == Some(2);
+    plain && has_registers(facts)
+}
+
+fn has_registers(facts: &Facts) -> bool {
+    let mut registers = SYMBOLS.iter().filter(|symbol| symbol.starts_with("REGS_"));
+    registers.all(|symbol| facts.offsets.contains_key(*symbol))
+}
+
+/// The tracepoint that shows `prctl` calls with an option that the kernel does not know.
+const MARKER_TRACEPOINT: &str = "task_prctl_unknown";
+
+pub(super) fn shows_markers(facts: &Facts) -> bool {
+    facts.tracepoints.contains_key(MARKER_TRACEPOINT)
+}
+
+const NO_VM: Option<(&str, &str)> = Some((
+    "no-virtual-memory",
+    "calls of mmap, munmap, mremap and brk are not counted: this kernel does not tell who changed \
+     the size of an address space",
+));
+
+/// Subject of the hooks that see calls of virtual memory.
+pub const VIRTUAL_MEMORY: &str = "virtual memory";
+/// Subject of the hook that answers the marker call.
+pub const MARKERS: &str = "phase markers";
+/// Subject of the hook that sees system calls; where there is no better one, it answers the marker
+/// call too.
+pub const SYSTEM_CALLS: &str = "system calls";
+
+/// Subject of the hook that sees whom the kernel kills for want of memory.
+pub const OUT_OF_MEMORY: &str = "out of memory";
+
+/// Which program serves which subject. Everything that changes resident memory comes last, so
+/// that births and deaths are seen from the first change on.
+pub(super) const TABLE: [Row; 13] = [
+    row("task_newtask", "forks", None).again("task_newtask_again"),
+    row(
+        "sched_prepare_exec",
+        "entry of a program",
+        Some((
+            "late-exec",
+            "this kernel has no hook at an exec's point of no return: what a new program's space \
+             held before it was in place is not part of the target's level",
+        )),
+    )
+    .again("sched_prepare_exec_again"),
+    row("sched_process_exec", "programs", None).again("sched_process_exec_again"),
+    // By `sched_process_free`, which the kernel calls where nothing is preempted.
+    row("sched_process_exit", "exits", None)
+        .again("sched_process_exit_again")
+        .made_up_for(),
+    row(
+        "sched_process_free",
+        "final fault counts",
+        Some((
+            "faults-at-exit",
+            "this kernel does not tell when a process is freed: faults of the exit itself are not \
+             counted",
+        )),
+    )
+    .again("sched_process_free_again"),
+    Row {
+        needed: |_, facts| shows_markers(facts),
+        ..row(MARKER_TRACEPOINT, MARKERS, None)
+    },
+    Row {
+        needed: |asked, facts| asked.tells_syscalls || !shows_markers(facts),
+        serves: has_registers,
+        ..row(
+            "sys_exit",
+            SYSTEM_CALLS,
+            Some((
+                "no-system-calls",
+                "system calls cannot be seen here, and with them the marker call of phases",
+            )),
+        )
+    },
+    Row {
+        serves: tells_vm,
+        ..row("mmap_lock_acquire_returned", VIRTUAL_MEMORY, NO_VM)
+            .again("mmap_lock_acquire_returned_again")
+    },
+    Row {
+        serves: tells_vm,
+        ..row("mmap_lock_released", VIRTUAL_MEMORY, NO_VM).again("mmap_lock_released_again")
+    },
+    Row {
+        needed: |asked, _| asked.follows_cgroup,
+        ..row("cgroup_attach_task", "cgroups", None).again("cgroup_attach_task_again")
+    },
+    Row {
+        serves: |facts| facts.tracepoints.get("mark_victim") == Some(&2),
+        ..row(
+            "mark_victim",
+            OUT_OF_MEMORY,
+            Some((
+                "no-oom",
+                "this kernel does not tell whom it kills for want of memory",
+            )),
+        )
+    },
+    row("exit_mmap", "end of an address space", None).again("exit_mmap_again"),
+    row("rss_stat", "resident memory", None),
+];
