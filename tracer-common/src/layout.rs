@@ -14,8 +14,6 @@ macro_rules! offsets {
             MM_HIWATER_RSS = "mm_struct" "hiwater_rss";
             MM_TOTAL_VM = "mm_struct" "total_vm";
             MM_BRK = "mm_struct" "brk";
-            MM_XOL_AREA = "mm_struct" "uprobes_state.xol_area";
-            XOL_AREA_VADDR = "xol_area" "vaddr";
             MM_PGTABLES_BYTES = "mm_struct" "pgtables_bytes";
             MM_HUGETLB_USAGE = "mm_struct" "hugetlb_usage";
             MM_ARG_START = "mm_struct" "arg_start";

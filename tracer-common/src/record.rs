@@ -402,9 +402,8 @@ pub struct Marked {
     /// 1 if the level is a scan made under the locks; 0 if one was not to be had in time, so that
     /// segments may lack what happened meanwhile.
     pub is_exact: u32,
-    /// 1 if the function was entered as the last act of another one that is a phase: it returns
-    /// where that one does.
-    pub is_chained: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 impl Marked {
@@ -452,6 +451,6 @@ wire_safe! {
         header: Header, order: u64, process: u32, space: u32, thread: u32, what: u32, track: u64,
         stack_pointer: u64, function: u32, name_len: u32, name: [u8; MARK_NAME_BYTES],
         level: Split, segment: i64, target_rss: i64, target_segment: i64, minor_faults: u64,
-        major_faults: u64, vm: [Calls; call::COUNT], is_exact: u32, is_chained: u32,
+        major_faults: u64, vm: [Calls; call::COUNT], is_exact: u32, reserved: u32,
     }
 }

@@ -20,7 +20,7 @@ pub use self::{
     registers::Registers,
     scan::nothing,
     thread::{Thread, current_tgid},
-    user::{read_user, read_user_text, read_user_word},
+    user::{read_user, read_user_text},
 };
 
 /// Reads a field at a known offset of a pointer that the verifier tracks.

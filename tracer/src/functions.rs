@@ -1,15 +1,18 @@
 //! Functions that the user makes phases: found by name in the symbol tables of programs and
 //! libraries. Reads files, attaches nothing.
 
+mod exits;
+
 use std::{
     borrow::Cow,
     collections::BTreeMap,
     fs, io,
+    ops::Range,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
-use object::{Object as _, ObjectSegment as _, ObjectSymbol as _, SymbolKind};
+use object::{Architecture, Object as _, ObjectSegment as _, ObjectSymbol as _, SymbolKind};
 
 /// Names that are offered for one that is not there.
 const NEAR: usize = 3;
@@ -81,7 +84,9 @@ pub struct Function {
     /// File that holds it.
     pub path: PathBuf,
     /// Offset of its first instruction in the file.
-    pub offset: u64,
+    pub entry: u64,
+    /// Offsets of the instructions that leave it.
+    pub exits: Vec<u64>,
     /// Name of the phase.
     pub name: String,
 }
@@ -137,7 +142,7 @@ pub enum FindError {
         /// Their full names.
         names: String,
     },
-    /// A program of Go moves its stacks, and dies of a probe at a return.
+    /// A program of Go moves its stacks, by which calls are told apart.
     #[error(
         "{path} is a program of Go, whose functions cannot be phases: it moves its stacks. Mark the \
          phase in the program"
@@ -145,6 +150,23 @@ pub enum FindError {
     Go {
         /// File.
         path: PathBuf,
+    },
+    /// It is for other machines.
+    #[error("{path} is not a program or library for x86-64, and its functions cannot be phases")]
+    Architecture {
+        /// File.
+        path: PathBuf,
+    },
+    /// Where it ends is not known.
+    #[error(
+        "{path} does not say how long {function} is, as is usual for one written in assembly: it \
+         cannot be a phase"
+    )]
+    Unsized {
+        /// File.
+        path: PathBuf,
+        /// As asked.
+        function: String,
     },
     /// Its address is chosen when the program starts.
     #[error("{function} in {path} is chosen at run time (IFUNC) and cannot be a phase")]
@@ -178,20 +200,48 @@ pub fn find(wanted: &Wanted, program: &Path, root: &Path) -> Result<Function, Fi
     if object.section_by_name(".go.buildinfo").is_some() {
         return Err(FindError::Go { path });
     }
-    let address = address(&object, &wanted.function, &path)?;
-    let segments = object.segments();
-    let offset = segments.into_iter().find_map(|segment| {
+    if object.architecture() != Architecture::X86_64 {
+        return Err(FindError::Architecture { path });
+    }
+    let parts = parts(&object, &wanted.function, &path)?;
+    let mut offsets = Vec::new();
+    for part in &parts {
+        let code = code(&object, part).ok_or_else(|| FindError::Unsized {
+            path: path.clone(),
+            function: wanted.function.clone(),
+        })?;
+        let is_own = |address| parts.iter().any(|part| part.contains(&address));
+        offsets.extend(exits::exits(code, part.start, is_own));
+    }
+    let offset = |address| offset(&object, address);
+    let entry = offset(parts[0].start);
+    let exits = offsets.into_iter().map(offset).collect::<Option<_>>();
+    match (entry, exits) {
+        (Some(entry), Some(exits)) => Ok(Function {
+            path,
+            entry,
+            exits,
+            name: wanted.name.clone(),
+        }),
+        _ => Err(FindError::Stripped { path }),
+    }
+}
+
+/// Where an address of the program is in its file.
+fn offset(object: &object::File<'_>, address: u64) -> Option<u64> {
+    object.segments().find_map(|segment| {
         let within = address.checked_sub(segment.address())?;
         let (start, length) = segment.file_range();
         (within < length).then_some(start + within)
-    });
-    offset
-        .map(|offset| Function {
-            path: path.clone(),
-            offset,
-            name: wanted.name.clone(),
-        })
-        .ok_or(FindError::Stripped { path })
+    })
+}
+
+/// The machine code of a part; `None` if it is empty or not in the file.
+fn code<'data>(object: &object::File<'data>, part: &Range<u64>) -> Option<&'data [u8]> {
+    let length = part.end - part.start;
+    let mut segments = object.segments();
+    let found = segments.find_map(|segment| segment.data_range(part.start, length).ok()?);
+    found.filter(|code| !code.is_empty())
 }
 
 /// A library named without a path is looked for where libraries lie.
@@ -213,11 +263,17 @@ fn locate(binary: &Path, root: &Path) -> PathBuf {
         .unwrap_or_else(|| binary.to_owned())
 }
 
-fn address(object: &object::File<'_>, function: &str, path: &Path) -> Result<u64, FindError> {
+/// Where the function is: its beginning and the rest of it, and then what the compiler moved away
+/// as rarely needed.
+fn parts(
+    object: &object::File<'_>,
+    function: &str,
+    path: &Path,
+) -> Result<Vec<Range<u64>>, FindError> {
     let (path, function) = (path.to_owned(), function.to_owned());
     let symbols = object.symbols().chain(object.dynamic_symbols());
     let mut is_named = false;
-    let mut found: BTreeMap<u64, String> = BTreeMap::new();
+    let mut found: BTreeMap<u64, (Range<u64>, &str, String)> = BTreeMap::new();
     let mut near: Vec<(f64, String)> = Vec::new();
     for symbol in symbols.filter(|symbol| !symbol.is_undefined()) {
         let Ok(name) = symbol.name() else { continue };
@@ -230,9 +286,10 @@ fn address(object: &object::File<'_>, function: &str, path: &Path) -> Result<u64
         is_named = true;
         let full = full_name(name);
         if name == function || is_it(&full, &function) {
+            let (start, bytes) = (symbol.address(), symbol.size());
             found
-                .entry(symbol.address())
-                .or_insert_with(|| full.into_owned());
+                .entry(start)
+                .or_insert_with(|| (start..start.saturating_add(bytes), name, full.into_owned()));
         } else {
             let alike = strsim::jaro_winkler(short(&full), short(&function));
             if alike >= ALIKE {
@@ -240,8 +297,14 @@ fn address(object: &object::File<'_>, function: &str, path: &Path) -> Result<u64
             }
         }
     }
-    if let Some((address, _)) = found.first_key_value().filter(|_| found.len() == 1) {
-        return Ok(*address);
+    if let Some((_, (main, name, _))) = found.first_key_value().filter(|_| found.len() == 1) {
+        let cold = format!("{name}.cold");
+        let mut parts = vec![main.clone()];
+        parts.extend(object.symbols().filter_map(|symbol| {
+            let is_it = symbol.name().is_ok_and(|name| name == cold) && symbol.size() > 0;
+            is_it.then(|| symbol.address()..symbol.address().saturating_add(symbol.size()))
+        }));
+        return Ok(parts);
     }
     if !is_named {
         return Err(FindError::Stripped { path });
@@ -260,7 +323,8 @@ fn address(object: &object::File<'_>, function: &str, path: &Path) -> Result<u64
             near,
         });
     }
-    let names: Vec<String> = found.into_values().take(NEAR).collect();
+    let names = found.into_values().map(|(_, _, full)| full);
+    let names: Vec<String> = names.take(NEAR).collect();
     Err(FindError::Several {
         path,
         function,
@@ -344,7 +408,8 @@ mod tests {
         let root = Path::new("/");
         let asked = wanted(None, "functions::find", "find");
         let found = find(&asked, &own, root).unwrap();
-        assert!(found.offset > 0 && found.path == own);
+        assert!(found.entry > 0 && found.path == own);
+        assert!(found.exits.iter().all(|exit| *exit != found.entry) && !found.exits.is_empty());
         let error = find(&wanted(None, "functions::fnd", "x"), &own, root).unwrap_err();
         assert!(matches!(error, FindError::NoSuch { .. }), "{error}");
         let script = wanted(None, "main", "main");

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     figures::{Figures, Row, Single, median},
-    machine,
+    jobs, machine,
     project::{self, Project},
     storm::{Bench, CONTESTS, Sample, WORKER_MIB},
 };
@@ -79,20 +79,24 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     }
     let rss = |report: &Value| report["overhead"]["tracer_peak_rss_bytes"].as_f64();
     let rss = reports.iter().filter_map(rss).fold(0.0, f64::max);
-    let singles = vec![
+    let jobs = jobs::measure(&bench, rounds)?;
+    let mut singles = vec![
         Single {
             what: "`memtrace -- true`, start to end, median",
             figure: bench.start_to_end()?,
             budget: 150.0,
+            at_least: false,
             unit: "ms",
         },
         Single {
             what: "memtrace's own peak RSS",
             figure: rss / MIB,
             budget: 48.0,
+            at_least: false,
             unit: "MiB",
         },
     ];
+    singles.extend(jobs::capture(project)?);
     let figures = Figures {
         machine: format!(
             "{}; load before the first round {load}",
@@ -106,6 +110,7 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
         rounds: rounds as usize,
         bare,
         rows,
+        jobs,
         singles,
     };
     let page = figures.page();

@@ -40,7 +40,8 @@ pub(crate) fn run(project: &Project) -> Result<Consumed> {
         fs::remove_file(&page).context("cannot remove the page of an earlier run")?;
     }
     let mut consumed = Consumed::default();
-    match python(project, &folder) {
+    let requirements = project.root.join("scripts/exports_requirements.txt");
+    match python(&requirements, &folder) {
         Ok(python) => {
             let mut exports = project::as_root("timeout")?;
             exports.args(["--kill-after=10", LIMIT_SECONDS]).arg(python);
@@ -176,10 +177,9 @@ fn is_there(program: &str) -> bool {
     asked.status().is_ok_and(|status| status.success())
 }
 
-/// A Python with the packages that read the exports, or why there is none.
-fn python(project: &Project, folder: &Path) -> Result<PathBuf, String> {
-    let requirements = project.root.join("scripts/exports_requirements.txt");
-    let wanted = fs::read(&requirements).map_err(|error| error.to_string())?;
+/// A Python with the packages that a file lists, made in a folder, or why there is none.
+pub(crate) fn python(requirements: &Path, folder: &Path) -> Result<PathBuf, String> {
+    let wanted = fs::read(requirements).map_err(|error| error.to_string())?;
     let environment = folder.join("venv");
     let python = environment.join("bin/python");
     let installed = environment.join("requirements.txt");
@@ -193,8 +193,8 @@ fn python(project: &Project, folder: &Path) -> Result<PathBuf, String> {
     finish(&mut make).map_err(|_| missing("python3-venv"))?;
     let mut install = Command::new(&python);
     install.args(["-m", "pip", "install", "--quiet", "--requirement"]);
-    finish(install.arg(&requirements))?;
-    fs::copy(&requirements, &installed).map_err(|error| error.to_string())?;
+    finish(install.arg(requirements))?;
+    fs::copy(requirements, &installed).map_err(|error| error.to_string())?;
     Ok(python)
 }
 

@@ -7,6 +7,7 @@ mod clippy;
 mod consumers;
 mod dist;
 mod figures;
+mod jobs;
 mod kernels;
 mod licences;
 mod machine;

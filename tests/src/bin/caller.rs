@@ -1,6 +1,9 @@
 //! Functions that take up and give back known numbers of pages, to be made phases by their names.
 
-use std::hint::black_box;
+use std::{
+    hint::black_box,
+    panic::{catch_unwind, resume_unwind},
+};
 
 use tests::sys::{
     memory::{self, Kind, Map},
@@ -28,6 +31,15 @@ extern "C" fn descend(levels: usize) -> usize {
     black_box(map.pages())
 }
 
+/// Takes up so many pages and does not return: it is left by a panic.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C-unwind" fn give_up(pages: usize) {
+    if take_up(pages) == pages {
+        resume_unwind(Box::new(pages));
+    }
+}
+
 /// A function of Rust, whose symbol is mangled.
 mod inner {
     #[inline(never)]
@@ -45,4 +57,9 @@ fn main() {
     (1..=3).for_each(|pages| {
         black_box(take_up(pages));
     });
+    for pages in [10, 20] {
+        let thrown = catch_unwind(|| give_up(black_box(pages))).expect_err("a panic");
+        assert_eq!(thrown.downcast_ref(), Some(&pages));
+        black_box(take_up(1));
+    }
 }

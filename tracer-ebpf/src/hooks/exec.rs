@@ -101,6 +101,17 @@ pub fn entered(thread: Thread) {
     if EXEC_OPENS_LATE.load() != 0 {
         task.next_space = ledger::open(mm, task.process, via::EXEC, None);
     }
+    tell(thread, mm, task);
+    // `de_thread` (exec.c) makes the thread that execs the leader.
+    task.leader = thread.address();
+    task.next_space = 0;
+    task.before_exec_known = 0;
+    mark::program(thread, mm, task);
+}
+
+/// A function of its own, so that its stack is not under that of the marker.
+#[inline(never)]
+fn tell(thread: Thread, mm: Mm, task: &Task) {
     let (minor_faults, major_faults) = thread.process_faults();
     emit::life::<Execed>(kind::EXECED, |record| {
         // SAFETY: `record` is the ring's reserved memory; every field is written.
@@ -120,9 +131,4 @@ pub fn entered(thread: Thread) {
             (&raw mut (*record).argv_full_len).write(whole);
         }
     });
-    // `de_thread` (exec.c) makes the thread that execs the leader.
-    task.leader = thread.address();
-    task.next_space = 0;
-    task.before_exec_known = 0;
-    mark::program(thread, mm, task);
 }

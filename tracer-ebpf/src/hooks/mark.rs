@@ -32,8 +32,6 @@ pub struct Said {
     pub track: u64,
     /// See [`Marked::stack_pointer`].
     pub stack_pointer: u64,
-    /// See [`Marked::is_chained`].
-    pub is_chained: u64,
     /// Where the name is in the process's memory; 0 if it has none.
     pub name: u64,
     /// Its length, bytes.
@@ -49,7 +47,6 @@ impl Said {
             function: 0,
             track: 0,
             stack_pointer: 0,
-            is_chained: 0,
             name: 0,
             name_len: 0,
         }
@@ -152,7 +149,6 @@ pub fn answer(thread: Thread, mm: Mm, task: *mut Task, said: &Said) {
             (&raw mut (*record).track).write(said.track);
             (&raw mut (*record).stack_pointer).write(said.stack_pointer);
             (&raw mut (*record).function).write(said.function);
-            (&raw mut (*record).is_chained).write(said.is_chained as u32);
             let name = &raw mut (*record).name;
             let mut name_len = 0;
             if said.name_len == UNTIL_ZERO {

@@ -58,39 +58,43 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
             }
             _ => return,
         };
-        if TELLS_SYSCALLS.load() == 0 || !registers.is_64_bit() {
-            return;
-        }
-        let own = Thread::current();
-        let Some(space) = ledger::find(own.mm()) else {
-            return;
-        };
-        let result: u64 = ctx.arg(1);
-        let arguments = registers.arguments();
-        // `brk` gives the break as it is: another one than was asked for is a refusal.
-        let failed = match sort {
-            made::BRK => arguments[0] != 0 && result != arguments[0],
-            _ => result > u64::MAX - 4095,
-        };
-        // SAFETY: a live map value; threads of a space write here at the same time, so atomically.
-        unsafe {
-            let of = &raw mut (*space).made[sort as usize & (made::COUNT - 1)];
-            if failed {
-                ledger::bump(&raw mut (*of).failed, 1);
-            } else {
-                ledger::bump(&raw mut (*of).succeeded, 1);
-            }
-            emit::called(Called {
-                header: emit::header(tracer_common::record::kind::CALLED, emit::now()),
-                space: (*space).id,
-                thread: own.visible_tid(),
-                call: sort,
-                failed: u32::from(failed),
-                arguments,
-                result,
-            });
+        if TELLS_SYSCALLS.load() != 0 && registers.is_64_bit() {
+            tell(sort, registers, ctx.arg(1));
         }
     })
+}
+
+/// A function of its own, so that its stack is not under that of a marker.
+#[inline(never)]
+fn tell(sort: u32, registers: Registers, result: u64) {
+    let own = Thread::current();
+    let Some(space) = ledger::find(own.mm()) else {
+        return;
+    };
+    let arguments = registers.arguments();
+    // `brk` gives the break as it is: another one than was asked for is a refusal.
+    let failed = match sort {
+        made::BRK => arguments[0] != 0 && result != arguments[0],
+        _ => result > u64::MAX - 4095,
+    };
+    // SAFETY: a live map value; threads of a space write here at the same time, so atomically.
+    unsafe {
+        let of = &raw mut (*space).made[sort as usize & (made::COUNT - 1)];
+        if failed {
+            ledger::bump(&raw mut (*of).failed, 1);
+        } else {
+            ledger::bump(&raw mut (*of).succeeded, 1);
+        }
+        emit::called(Called {
+            header: emit::header(tracer_common::record::kind::CALLED, emit::now()),
+            space: (*space).id,
+            thread: own.visible_tid(),
+            call: sort,
+            failed: u32::from(failed),
+            arguments,
+            result,
+        });
+    }
 }
 
 #[inline(always)]

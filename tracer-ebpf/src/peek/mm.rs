@@ -1,6 +1,6 @@
 //! Address spaces.
 
-use super::{field, layout::*, peek};
+use super::{field, layout::*};
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 
 /// An address space: `struct mm_struct *`.
@@ -74,17 +74,6 @@ impl Mm {
     pub fn brk(self) -> u64 {
         // SAFETY: as in `plain_rss`.
         unsafe { field(self.0, &MM_BRK) }
-    }
-
-    /// Where functions that are probed at their return come back to (`get_trampoline_vaddr`,
-    /// uprobes.c); 0 if none has been yet.
-    #[inline(always)]
-    pub fn return_trampoline(self) -> u64 {
-        let area: *const u8 = peek(self.0, &MM_XOL_AREA);
-        if area.is_null() {
-            return 0;
-        }
-        peek(area, &XOL_AREA_VADDR)
     }
 
     /// Bytes of page tables.

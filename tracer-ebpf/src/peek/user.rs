@@ -1,7 +1,5 @@
 //! The running process's own memory.
 
-use core::mem::MaybeUninit;
-
 use aya_ebpf::helpers::generated::{bpf_probe_read_user, bpf_probe_read_user_str};
 
 /// Copies `length` bytes of the running process's memory to `to`; false if they are not resident.
@@ -22,20 +20,5 @@ pub fn read_user_text<const N: usize>(to: *mut [u8; N], from: u64) -> Option<u32
         Some(read as u32 - 1)
     } else {
         None
-    }
-}
-
-/// Reads a word of the running process's memory; 0 if it is not resident.
-#[inline(always)]
-pub fn read_user_word(from: u64) -> u64 {
-    let mut word = MaybeUninit::<u64>::uninit();
-    // SAFETY: the helper clears the value when it fails.
-    unsafe {
-        bpf_probe_read_user(
-            word.as_mut_ptr().cast(),
-            size_of::<u64>() as u32,
-            from as *const _,
-        );
-        word.assume_init()
     }
 }

@@ -190,7 +190,7 @@ impl Live {
         })
     }
 
-    /// Makes functions phases, by their place in the list: probes at their entry and return, in
+    /// Makes functions phases, by their place in the list: probes at their entry and where they leave, in
     /// every process that runs them. Those that are not of the target leave at once.
     ///
     /// # Errors
@@ -200,7 +200,14 @@ impl Live {
         if functions.is_empty() {
             return Ok(());
         }
-        for name in ["function_entered", "function_returned"] {
+        type Places = fn(&Function) -> &[u64];
+        let programs: [(&str, Places); 2] = [
+            ("function_entered", |function| {
+                std::slice::from_ref(&function.entry)
+            }),
+            ("function_left", |function| &function.exits),
+        ];
+        for (name, places) in programs {
             let refused = |subject: &str| {
                 let subject = subject.to_owned();
                 move |error| AttachError::Program {
@@ -212,13 +219,15 @@ impl Live {
             let probe: &mut UProbe = program(&mut self.bpf, name)?;
             probe.load().map_err(refused("function phases"))?;
             for (number, function) in functions.iter().enumerate() {
-                let point = UProbeAttachPoint {
-                    location: UProbeAttachLocation::AbsoluteOffset(function.offset),
-                    cookie: Some(number as u64),
-                };
-                probe
-                    .attach(point, &function.path, UProbeScope::AllProcesses)
-                    .map_err(refused(&function.name))?;
+                for offset in places(function) {
+                    let point = UProbeAttachPoint {
+                        location: UProbeAttachLocation::AbsoluteOffset(*offset),
+                        cookie: Some(number as u64),
+                    };
+                    probe
+                        .attach(point, &function.path, UProbeScope::AllProcesses)
+                        .map_err(refused(&function.name))?;
+                }
             }
         }
         Ok(())

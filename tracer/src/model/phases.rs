@@ -248,28 +248,24 @@ impl Phases {
         true
     }
 
-    /// A frame below the stack pointer is gone: its function was left without a return. So is one
-    /// at it, unless that function called this one as its last act.
+    /// A frame at the stack pointer or below it is gone: its function was left by a jump.
     fn drop_dead_frames(&mut self, mark: &Marked, track: Track) {
-        let (now, is_chained) = (mark.stack_pointer, mark.is_chained != 0);
-        let is_dead = |open: &Open| {
-            let frame = open.stack_pointer;
-            open.phase.track == track && (frame < now || (frame == now && !is_chained))
-        };
+        let is_dead =
+            |open: &Open| open.phase.track == track && open.stack_pointer <= mark.stack_pointer;
         self.close(is_dead, EndedBy::Jump, mark.header.at_ns, Some(mark));
     }
 
     fn end_function(&mut self, mark: &Marked, track: Track) {
-        let is_it = |open: &Open| open.phase.track == track && open.function == mark.function;
-        let Some(at) = self.open.iter().rposition(is_it) else {
-            self.trouble.unmatched_ends += 1;
-            return;
-        };
-        // What was entered after it and did not return was left by a jump.
-        let frame = self.open[at].stack_pointer;
+        let frame = mark.stack_pointer;
+        // What was entered after it and has not returned was left by a jump.
         let is_inner = |open: &Open| open.phase.track == track && open.stack_pointer < frame;
         self.close(is_inner, EndedBy::Jump, mark.header.at_ns, Some(mark));
-        self.end_innermost(mark, is_it);
+        // Without a beginning it was entered before the tracing began.
+        self.end_innermost(mark, |open| {
+            open.phase.track == track
+                && open.function == mark.function
+                && open.stack_pointer == frame
+        });
     }
 
     /// Closes all of a kind, the innermost first.

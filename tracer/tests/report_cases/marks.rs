@@ -60,7 +60,7 @@ impl Run {
             major_faults: 0,
             vm: [Calls::default(); call::COUNT],
             is_exact: 1,
-            is_chained: 0,
+            reserved: 0,
         };
         self.target.segment = self.target.level_rss;
         if let Some(space) = self.spaces.get_mut(&id) {

@@ -16,7 +16,7 @@ use crate::kernel::{
 };
 
 /// Fields that some kernels lack and that are read only where they exist.
-const OPTIONAL_OFFSETS: [&str; 19] = [
+const OPTIONAL_OFFSETS: [&str; 17] = [
     "MM_HUGETLB_USAGE",
     "REGS_CALL",
     "REGS_FIRST",
@@ -26,8 +26,6 @@ const OPTIONAL_OFFSETS: [&str; 19] = [
     "REGS_FIFTH",
     "REGS_SIXTH",
     "REGS_CS",
-    "MM_XOL_AREA",
-    "XOL_AREA_VADDR",
     "TASK_CGROUPS",
     "CSS_SET_SUBSYS",
     "CSS_SET_DFL_CGRP",
