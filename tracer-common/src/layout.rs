@@ -121,6 +121,8 @@ pub mod global {
     pub const FOLLOWS_CGROUP: &str = "FOLLOWS_CGROUP";
     /// Index of the memory controller in `css_set.subsys`; [`ABSENT`] for the unified hierarchy.
     pub const MEMORY_CONTROLLER: &str = "MEMORY_CONTROLLER";
+    /// 1: tracepoints have second programs, for when the kernel skips the first.
+    pub const RUNS_AGAIN: &str = "RUNS_AGAIN";
     /// 1: system calls are told.
     pub const TELLS_SYSCALLS: &str = "TELLS_SYSCALLS";
     /// 1: the marker call is seen when system calls end.

@@ -57,6 +57,10 @@ pub static WANTED: HashMap<u32, u32> = HashMap::with_max_entries(MAX_WANTED, 0);
 #[map]
 pub static SEEN: PerCpuArray<Seen> = PerCpuArray::with_max_entries(1, 0);
 
+/// The task whose change each CPU looked at last: see `preempt`.
+#[map]
+pub static LOOKED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
 /// Counters for `certainty`.
 #[map]
 pub static STATS: PerCpuArray<Stats> = PerCpuArray::with_max_entries(1, 0);

@@ -8,7 +8,14 @@
 //! User space puts calls of `bpf_preempt_disable` and `bpf_preempt_enable` (helpers.c) into the
 //! places marked here where that is so, and elsewhere nothing, for which nothing is paid.
 
+use aya_ebpf::Global;
 use tracer_common::layout::place::{TASK_OFF, TASK_ON, TRACEPOINT_OFF, TRACEPOINT_ON};
+
+use crate::{maps::LOOKED, peek::Thread};
+
+/// 1: tracepoints have second programs.
+#[unsafe(no_mangle)]
+pub static RUNS_AGAIN: Global<u64> = Global::new(0);
 
 macro_rules! place {
     ($word:expr) => {
@@ -45,4 +52,32 @@ pub fn in_task(program: impl FnOnce()) -> u32 {
     program();
     place!(TASK_ON);
     0
+}
+
+/// The running task's change is being looked at on this CPU.
+#[inline(always)]
+pub fn looks() {
+    if RUNS_AGAIN.load() != 0
+        && let Some(looked) = LOOKED.get_ptr_mut(0)
+    {
+        // SAFETY: a live map value of this CPU, and nothing comes between.
+        unsafe { *looked = Thread::current().address() };
+    }
+}
+
+/// Whether the first program has looked at the running task's change. Perhaps not, though it has,
+/// if others have been here meanwhile.
+#[inline(always)]
+pub fn has_looked() -> bool {
+    let Some(looked) = LOOKED.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: as in `looks`.
+    unsafe {
+        let is_own = *looked == Thread::current().address();
+        if is_own {
+            *looked = 0;
+        }
+        is_own
+    }
 }

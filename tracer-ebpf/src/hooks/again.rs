@@ -1,6 +1,6 @@
 //! Second programs of tracepoints, where the kernel may skip the first (`preempt`): another task
 //! stands still at its end, on the same CPU. They do what the first did not, and mostly nothing.
-//! Only what happens to a process or a space in its own context needs them, and comes rarely.
+//! Markers have none: they would be answered twice.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
@@ -73,6 +73,18 @@ pub fn mmap_lock_released_again(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "cgroup_attach_task")]
 pub fn cgroup_attach_task_again(ctx: BtfTracePointContext) -> i32 {
     preempt::in_tracepoint(|| cgroup::moved(Thread::new(ctx.arg(2))))
+}
+
+#[btf_tracepoint(function = "rss_stat")]
+pub fn rss_stat_again(ctx: BtfTracePointContext) -> i32 {
+    preempt::in_tracepoint(|| {
+        let mm = Mm::new(ctx.arg(0));
+        if let Some(space) = ledger::find(mm)
+            && !preempt::has_looked()
+        {
+            rss::changed(mm, space);
+        }
+    })
 }
 
 #[btf_tracepoint(function = "exit_mmap")]

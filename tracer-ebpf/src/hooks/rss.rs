@@ -1,6 +1,7 @@
 //! Changes of resident memory, and the end of an address space.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use tracer_common::ledger::Space;
 
 use crate::{ledger, peek::Mm, preempt};
 
@@ -14,12 +15,18 @@ pub fn rss_stat(ctx: BtfTracePointContext) -> i32 {
         if crate::mutants::ignores(mm) {
             return;
         }
-        if let Some(space) = ledger::find(mm)
-            && let Some(target) = ledger::target()
-        {
-            ledger::changed(mm, space, target);
+        if let Some(space) = ledger::find(mm) {
+            changed(mm, space);
+            preempt::looks();
         }
     })
+}
+
+#[inline(always)]
+pub fn changed(mm: Mm, space: *mut Space) {
+    if let Some(target) = ledger::target() {
+        ledger::changed(mm, space, target);
+    }
 }
 
 /// `exit_mmap` (mmap.c): all of the space's pages are gone; no event of it can follow.

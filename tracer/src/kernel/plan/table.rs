@@ -158,5 +158,5 @@ pub(super) const TABLE: [Row; 13] = [
         )
     },
     row("exit_mmap", "end of an address space", None).again("exit_mmap_again"),
-    row("rss_stat", "resident memory", None),
+    row("rss_stat", "resident memory", None).again("rss_stat_again"),
 ];
