@@ -82,7 +82,9 @@ def make(memtrace, capture, folder):
     if capture:
         command = [memtrace, "report", *exports, capture]
     else:
-        command = [memtrace, "-q", *exports, "--", sys.executable, "-c", WORK]
+        # With a capture the page tells how wrong pollers are, too.
+        kept = ["-o", str(folder / "run.mtr")]
+        command = [memtrace, "-q", *kept, *exports, "--", sys.executable, "-c", WORK]
     done = subprocess.run(command, stdout=subprocess.DEVNULL)
     expect(done.returncode == 0, f"memtrace ends with 0: {done.returncode}")
     return json.loads((folder / FORMATS["json"]).read_text())

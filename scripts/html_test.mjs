@@ -100,6 +100,32 @@ async function lookAtPhases(page, name) {
   await page.evaluate(() => window.scrollTo(0, 0));
 }
 
+async function lookAtJudgement(page, name) {
+  if (!await page.isVisible("#judged-section")) {
+    console.log(`left out: ${name}: the judgement (this run was not captured)`);
+    return;
+  }
+  const box = () => page.$eval("#judged", (node) => {
+    node.scrollIntoView({ block: "center" });
+    const { x, y, width, height } = node.getBoundingClientRect();
+    return { x, y, width, height };
+  });
+  const place = await box();
+  await page.mouse.move(place.x + place.width * 0.6, place.y + place.height / 2);
+  const tip = await page.textContent("#judged-tip");
+  expect(/A look every [\d.]+ (ms|s).*more than 5 %.*%/.test(tip), `${name}: hovering tells the chance to miss: ${tip}`);
+  if (pictures) await page.screenshot({ path: join(pictures, `${page.viewportSize().width}-${name.split(" ")[1]}-judged.png`) });
+  await page.click('#judged-choice button:text("how far off")');
+  await box();
+  await page.mouse.move(place.x + place.width * 0.6, place.y + place.height / 2);
+  const off = await page.textContent("#judged-tip");
+  expect(/9 of 10 runs.*%/.test(off), `${name}: and how far off: ${off}`);
+  if (pictures) await page.screenshot({ path: join(pictures, `${page.viewportSize().width}-${name.split(" ")[1]}-judged-off.png`) });
+  const legend = await page.$$eval("#judged-legend li", (all) => all.map((item) => item.textContent));
+  expect(legend.length >= 3, `${name}: the lines are named: ${legend.join(", ")}`);
+  await page.evaluate(() => window.scrollTo(0, 0));
+}
+
 async function look(width, scheme) {
   const name = `${width} ${scheme}`;
   const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme });
@@ -121,6 +147,7 @@ async function look(width, scheme) {
   expect(over <= 0, `${name}: nothing is wider than the window`);
 
   await lookAtPhases(page, name);
+  await lookAtJudgement(page, name);
   const whole = await chart(page);
   const plot = await levels(page);
   const middle = { x: whole.x + whole.width / 2, y: plot.y + 120 };

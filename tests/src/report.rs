@@ -220,6 +220,21 @@ pub struct Certainty {
     pub stream: Stream,
     /// Stated weaknesses.
     pub doubts: Vec<Doubt>,
+    /// Of a run that was looked at only.
+    pub sampled: Option<Sampled>,
+}
+
+/// Of a run that was looked at only.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Sampled {
+    /// Looks.
+    pub looks: u64,
+    /// The peak was no less.
+    pub peak_least_bytes: Option<u64>,
+    /// Nor more.
+    pub peak_most_bytes: Option<u64>,
+    /// Why that is not known.
+    pub peak_most_why: Option<String>,
 }
 
 /// Records of one kind.

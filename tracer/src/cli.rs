@@ -1,15 +1,17 @@
 //! The command line: what was typed, checked for sense. Touches nothing.
 
+mod judge;
+
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 
+pub use self::judge::JudgeArguments;
 use crate::{
     failure::Failure,
     functions::Wanted,
     host,
-    judge::import::Asked,
-    render::{Format, JudgeFormat},
+    render::Format,
     units::{self, Bytes},
 };
 
@@ -26,7 +28,9 @@ Examples:
   memtrace mark build; make; memtrace mark --end     phases, in a traced script
   memtrace --phase-fn solve -- ./job    the peak of each call of a function
   memtrace judge run.mtr                what tools that sample would have said
+  memtrace judge --tools psutil -- ./job    and what one does say
   memtrace check                        what this kernel and user allow
+  memtrace --unprivileged -- ./job      where it is not allowed: looks, not exact
 
 The report goes to stderr, so that the command's output stays its own. The exit
 code is the command's (128+n for signal n). memtrace's own: 100 over --max-peak,
@@ -40,7 +44,7 @@ code is the command's (128+n for signal n). memtrace's own: 100 over --max-peak,
     after_help = EXAMPLES,
     args_conflicts_with_subcommands = true,
     max_term_width = 100,
-    override_usage = "memtrace [OPTIONS] -- CMD [ARG...]\n       memtrace [OPTIONS] --pid PID[,PID...]\n       memtrace [OPTIONS] --cgroup PATH | --container NAME\n       memtrace report FILE\n       memtrace judge FILE\n       memtrace check"
+    override_usage = "memtrace [OPTIONS] -- CMD [ARG...]\n       memtrace [OPTIONS] --pid PID[,PID...]\n       memtrace [OPTIONS] --cgroup PATH | --container NAME\n       memtrace report FILE\n       memtrace judge FILE | --tools LIST -- CMD\n       memtrace check"
 )]
 pub struct Arguments {
     /// What else to do.
@@ -64,6 +68,15 @@ pub struct Arguments {
     /// Wait for a cgroup or container that is not there yet
     #[arg(long)]
     pub wait: bool,
+    /// Without capabilities and without hooks: look at /proc now and then. Not exact
+    #[arg(long, conflicts_with_all = [
+        "pid", "cgroup", "container", "wait", "no_follow", "duration", "capture", "quantum", "phase_fn",
+        "phase_exec", "syscalls", "ring",
+    ])]
+    pub unprivileged: bool,
+    /// How often --unprivileged looks [default: 10ms]
+    #[arg(long, value_name = "TIME", value_parser = every, requires = "unprivileged")]
+    pub every: Option<Duration>,
     /// Leave descendants out
     #[arg(long)]
     pub no_follow: bool,
@@ -118,7 +131,7 @@ pub enum Action {
     Check(CheckArguments),
     /// Report from a capture, on stdout, what the run reported on stderr
     Report(ReportArguments),
-    /// Tell from a capture how wrong tools are that look now and then
+    /// Tell how wrong tools are that look now and then: from a capture, or beside a command
     Judge(JudgeArguments),
     /// Mark a phase of the whole target, from a script that runs inside it
     Mark(MarkArguments),
@@ -154,39 +167,6 @@ pub struct ReportArguments {
     #[command(flatten)]
     pub copies: CopiesAsked,
     /// Colour of the report
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorChoice,
-}
-
-const JUDGE_EXAMPLES: &str = "\
-Examples:
-  memtrace -o run.mtr -- ./job            first, the exact run
-  memtrace judge run.mtr                  what a poller of any interval would say
-  memtrace judge --format json run.mtr    the same for programs
-  memtrace judge --import mprof.dat run.mtr
-                                          and what mprof said of the same run
-  memtrace judge --import csv:time=t,rss=mem,unit=MiB:my.csv run.mtr
-                                          any table, with its columns named";
-
-/// What to judge.
-#[derive(Clone, Debug, Args)]
-#[command(after_help = JUDGE_EXAMPLES)]
-pub struct JudgeArguments {
-    /// Capture, as memtrace -o FILE left it
-    #[arg(value_name = "FILE")]
-    pub capture: PathBuf,
-    /// Hold a file of another tool against the run too: mprof, psrecord, traceq, memray (stats
-    /// --json), time, docker (stats --format json), sacct (-P), snakemake, nextflow, or csv: with
-    /// its columns; may be given again
-    #[arg(long, value_name = "[KIND=]FILE")]
-    pub import: Vec<Asked>,
-    /// What the judgement is written as
-    #[arg(long, value_name = "FMT", value_enum, default_value = "text")]
-    pub format: JudgeFormat,
-    /// Write the judgement as JSON to a file too (- for stdout)
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Colour of the judgement
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
 }
@@ -266,6 +246,17 @@ fn ring(text: &str) -> Result<u32, String> {
                 Bytes(MOST.into()),
             )
         })
+}
+
+fn every(text: &str) -> Result<Duration, String> {
+    const LEAST: Duration = Duration::from_millis(1);
+    const MOST: Duration = Duration::from_secs(3600);
+    let every = duration(text)?;
+    if (LEAST..=MOST).contains(&every) {
+        Ok(every)
+    } else {
+        Err("it must be from 1ms to 60m".to_owned())
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -2,7 +2,13 @@
 
 use anyhow::Context as _;
 
-use crate::{cli::CopiesAsked, output::Place, render::Format, report::schema::Report};
+use crate::{
+    cli::CopiesAsked,
+    judge::schema::Judgement,
+    output::Place,
+    render::{Format, html},
+    report::schema::Report,
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -36,17 +42,24 @@ impl Copies {
         self.0.iter().filter(is_stdout).count()
     }
 
+    /// Among them is a page, which can tell a judgement too.
+    pub fn tell_judgements(&self) -> bool {
+        self.0.iter().any(|(format, _)| *format == Format::Html)
+    }
+
     /// Writes them all, even if one of them cannot be written.
     ///
     /// # Errors
     ///
     /// The first one that could not be written.
-    pub fn write(&self, report: &Report) -> anyhow::Result<()> {
+    pub fn write(&self, report: &Report, judgement: Option<&Judgement>) -> anyhow::Result<()> {
         let written = self.0.iter().map(|(format, place)| {
             let mut bytes = Vec::new();
-            format
-                .write(report, false, &mut bytes)
-                .context("the report cannot be put into this format")?;
+            let written = match format {
+                Format::Html => html::write(report, judgement, &mut bytes),
+                other => other.write(report, false, &mut bytes),
+            };
+            written.context("the report cannot be put into this format")?;
             place.write(&bytes)
         });
         let results: Vec<_> = written.collect();

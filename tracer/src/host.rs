@@ -1,5 +1,7 @@
 //! Facts of the machine and of this process that need no privilege: clocks, page size, own use.
 
+use std::fs;
+
 use nix::{
     sys::{
         resource::{UsageWho, getrusage},
@@ -34,6 +36,29 @@ pub fn cpu_ns() -> u64 {
             .try_into()
             .unwrap_or(0)
     })
+}
+
+/// Release of the kernel; empty if it does not tell.
+pub fn release() -> String {
+    let text = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    text.trim().to_owned()
+}
+
+/// CPUs that there can be, by the last of their numbers; 1 if the kernel does not tell.
+pub fn possible_cpus() -> u32 {
+    let text = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
+    let last = text.trim().rsplit(['-', ',']).next();
+    last.and_then(|last| last.parse::<u32>().ok())
+        .map_or(1, |last| last + 1)
+}
+
+/// Processes and threads that the whole machine has ever started; `None` if it does not tell.
+pub fn forks() -> Option<u64> {
+    let text = fs::read_to_string("/proc/stat").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("processes "))?;
+    line.trim().parse().ok()
 }
 
 /// SHA-256 as hexadecimal digits.

@@ -1,15 +1,23 @@
-//! `memtrace judge FILE`: how wrong a tool is that looks now and then, held against the exact run
-//! in a capture.
+//! `memtrace judge`: how wrong a tool is that looks now and then, held against the exact run in a
+//! capture; and what other tools said of the same run.
 //!
 //! The report tells what there is to judge ([`subjects`]); further passes over the capture give
 //! its levels ([`pass`]) to tracks, whose folds know what every poller sees. Memory stays bounded:
 //! what does not fit takes another pass. Pure but for the files named.
 
+pub mod action;
+pub mod case;
+pub mod charge;
+pub mod cost;
 pub mod fold;
 pub mod import;
 pub mod ladder;
+pub mod live;
+pub mod marks;
+pub mod part;
 pub mod pass;
 pub mod place;
+pub mod sampled;
 pub mod scale;
 pub mod schema;
 pub mod score;
@@ -17,29 +25,30 @@ pub mod shift;
 pub mod subjects;
 pub mod track;
 pub mod verdict;
+pub mod windows;
+pub mod wrap;
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use anyhow::Context as _;
 
 use self::{
     fold::LONGEST_NS,
-    import::{Asked, Imported},
+    import::Imported,
     ladder::LADDER,
+    part::{Command, Highest, Part},
     pass::{Begun, pass},
     place::Place,
-    schema::{Judgement, PhaseJudgement, RowJudgement, SCHEMA, ToolVerdict},
+    sampled::{Evidence, Looked},
+    schema::{Judgement, PhaseJudgement, RowJudgement, SCHEMA, ToolVerdict, Wrapping},
     track::{Span, Track, Whose},
+    windows::Windows,
 };
 use crate::{
     capture::Reader,
-    cli::JudgeArguments,
     event::{Doubt, Event},
-    failure::{Failure, code},
-    output::{self, coloured},
-    render::json,
     replay,
-    report::schema::Report,
+    report::schema::{ProcessRow, Report},
 };
 
 /// Pieces that the folds of a pass share, each an equal part: 8 bytes each, up to twice that while
@@ -53,6 +62,8 @@ struct Run<'a> {
     capture: &'a Path,
     begun: Begun,
     readable_until: Vec<(u64, u32)>,
+    /// The spaces that are the target, if not all are.
+    only: Option<HashSet<u32>>,
     /// Spaces torn down at the same time, at most.
     most_hidden: usize,
 }
@@ -69,7 +80,8 @@ impl Run<'_> {
         let mut is_left = folds > 0;
         while is_left {
             let events = Reader::open(self.capture)?;
-            let hidden = pass(events, self.begun, &self.readable_until, &mut tracks);
+            let only = self.only.as_ref();
+            let hidden = pass(events, self.begun, &self.readable_until, only, &mut tracks);
             self.most_hidden = self.most_hidden.max(hidden);
             is_left = false;
             for track in &mut tracks {
@@ -78,6 +90,34 @@ impl Run<'_> {
         }
         Ok(tracks)
     }
+
+    /// Lets windows see the run.
+    fn look(&self, windows: &mut [Windows]) -> anyhow::Result<()> {
+        let events = Reader::open(self.capture)?;
+        let only = self.only.as_ref();
+        pass(events, self.begun, &self.readable_until, only, windows);
+        Ok(())
+    }
+}
+
+/// What else is known of a run: what others said of it.
+#[derive(Clone, Copy, Default)]
+pub struct Others<'a> {
+    /// Files of other tools.
+    pub imported: &'a [Imported],
+    /// Samplers beside it.
+    pub looked: Option<&'a Looked>,
+    /// A tool ran the command, and is not to be judged with it.
+    pub wrapped: Option<Wrapped<'a>>,
+}
+
+/// A command that a tool ran.
+#[derive(Clone, Copy)]
+pub struct Wrapped<'a> {
+    /// The command.
+    pub command: &'a Command,
+    /// The tool, with the command in its place.
+    pub line: &'a [String],
 }
 
 /// Judges a capture, and what other tools said of the same run.
@@ -85,8 +125,31 @@ impl Run<'_> {
 /// # Errors
 ///
 /// If it gives no report, or if its peak is not known.
-pub fn judge(capture: &Path, imported: &[Imported]) -> anyhow::Result<Judgement> {
-    let report = replay::report(capture)?;
+pub fn judge(capture: &Path, others: Others<'_>) -> anyhow::Result<Judgement> {
+    let begun = begun(capture)?;
+    let mut report = replay::report(capture)?;
+    let (mut only, mut aside, mut wrap) = (None, Vec::new(), None);
+    if let Some(wrapped) = others.wrapped {
+        let part = Part::find(&report, wrapped.command)?;
+        let mut highest = [Highest::default()];
+        let events = Reader::open(capture)?;
+        pass(events, begun, &[], Some(&part.spaces), &mut highest);
+        let [highest] = highest;
+        let together = report.peak.as_ref().map(|peak| peak.rss_bytes);
+        (report, aside) = part.of(report, wrapped.command, highest)?;
+        wrap = Some(Wrapping {
+            argv: wrapped.line.to_vec(),
+            times: part.times as u64,
+            processes: own_pids(&aside, &report.processes),
+            together_peak_bytes: together,
+        });
+        only = Some(part.spaces);
+    }
+    let report = report;
+    let marks = others
+        .looked
+        .map_or_else(Vec::new, |looked| marks::of(&report, looked));
+    let imported: Vec<_> = others.imported.iter().cloned().chain(marks).collect();
     let target = subjects::target(&report).with_context(|| {
         format!(
             "{} cannot be judged: what it tells has no peak to hold anything against",
@@ -95,16 +158,15 @@ pub fn judge(capture: &Path, imported: &[Imported]) -> anyhow::Result<Judgement>
     })?;
     let rows = subjects::rows(&report);
     let phases = subjects::phases(&report);
-    let begun = begun(capture)?;
-    let places = imported
-        .iter()
-        .map(|imported| place::find(&report, begun.start_ns, imported));
+    let place = |imported| place::find(&report, &aside, begun.start_ns, wrap.is_some(), imported);
+    let places = imported.iter().map(place);
     let places: Vec<_> = places.collect();
 
     let mut run = Run {
         capture,
         begun,
         readable_until: subjects::readable_until(&report),
+        only,
         most_hidden: 0,
     };
     let parts = rows.iter().map(|row| row.1);
@@ -161,13 +223,37 @@ pub fn judge(capture: &Path, imported: &[Imported]) -> anyhow::Result<Judgement>
             let track: &Track = &tracks[track];
             verdict::at_most(&track.folds()[fold], track, bytes)
         });
-        score::verdict(&report, target.peak_bytes, imported, place, p_so_little)
+        score::verdict(
+            &report,
+            &aside,
+            target.peak_bytes,
+            imported,
+            place,
+            p_so_little,
+        )
     });
-    let tools: Vec<ToolVerdict> = tools.collect();
+    let mut tools: Vec<ToolVerdict> = tools.collect();
+    // Marks of the kernel are of this run, and are kept whether anybody reads them or not.
+    for mark in &mut tools[others.imported.len()..] {
+        mark.same_run = Some(true);
+        mark.cost_why = Some("The kernel keeps it of every process anyway.");
+    }
+    if let Some(looked) = others.looked {
+        let evidence = Evidence {
+            report: &report,
+            peak_bytes: target.peak_bytes,
+            root: marks::root(&report),
+            start_ns: begun.start_ns,
+            quantum_bytes: report.certainty.stream.allowed_bytes.cast_signed(),
+        };
+        let sampled = evidence.verdicts(looked, |windows| run.look(windows))?;
+        tools.splice(0..0, sampled);
+    }
     let folded: u64 = report.folded.iter().map(|folded| folded.rows).sum();
     Ok(Judgement {
         schema: SCHEMA,
         target: report.target.asked.clone(),
+        wrap,
         started_at: report.started_at.clone(),
         of_target: pollers(0, of_all),
         peak_error_bound_bytes: report.certainty.peak_error_bound_bytes,
@@ -177,7 +263,7 @@ pub fn judge(capture: &Path, imported: &[Imported]) -> anyhow::Result<Judgement>
         phases: phases.collect(),
         processes_left_out: (report.processes.len() - rows.len()) as u64 + folded,
         tools,
-        doubts: doubts(&report, &places),
+        doubts: doubts(&report, others, &places),
     })
 }
 
@@ -218,7 +304,7 @@ fn begun(capture: &Path) -> anyhow::Result<Begun> {
 }
 
 /// What speaks against the run speaks against its judgement; and what speaks against this alone.
-fn doubts(report: &Report, places: &[Place<'_>]) -> Vec<Doubt> {
+fn doubts(report: &Report, others: Others<'_>, places: &[Place<'_>]) -> Vec<Doubt> {
     let mut doubts = report.certainty.doubts.clone();
     if report.certainty.stream.agrees != Some(true) {
         doubts.push(Doubt {
@@ -229,7 +315,8 @@ fn doubts(report: &Report, places: &[Place<'_>]) -> Vec<Doubt> {
             remedy: "Run again, with a larger --quantum if levels were lost.".to_owned(),
         });
     }
-    if places.iter().any(|place| place.same_run.is_none()) {
+    let files = &places[..others.imported.len()];
+    if files.iter().any(|place| place.same_run.is_none()) {
         doubts.push(Doubt {
             id: "imports-without-date".to_owned(),
             text: "Whether a file of another tool is of this very run cannot be told where it \
@@ -238,47 +325,33 @@ fn doubts(report: &Report, places: &[Place<'_>]) -> Vec<Doubt> {
             remedy: "Run the tool under memtrace: memtrace -o run.mtr -- TOOL CMD.".to_owned(),
         });
     }
+    if others.wrapped.is_some() && report.certainty.peak_error_bound_bytes.is_none() {
+        doubts.push(Doubt {
+            id: "command-not-exact".to_owned(),
+            text:
+                "The peak of the command alone is summed up from the history, which is not whole."
+                    .to_owned(),
+            remedy: "Run the command without the tool: memtrace -- CMD.".to_owned(),
+        });
+    }
+    let samplers = others.looked.iter().flat_map(|looked| &looked.samplers);
+    let figures = samplers.flat_map(|seen| &seen.eye.figures);
+    for figure in figures.filter(|figure| figure.series.highest().is_none()) {
+        doubts.push(Doubt {
+            id: "tool-saw-nothing".to_owned(),
+            text: format!(
+                "{} saw nothing: at none of its looks was there anything to read.",
+                figure.name
+            ),
+            remedy: "Let it look more often.".to_owned(),
+        });
+    }
     doubts
 }
 
-/// Does what the action asks for: the judgement to stdout, a copy to its place. A copy on stdout
-/// replaces the judgement.
-///
-/// # Errors
-///
-/// If there is no judgement, or if it cannot be written.
-pub fn run(arguments: &JudgeArguments) -> Result<(), Failure> {
-    let copy = arguments
-        .json
-        .as_deref()
-        .map(output::Place::check)
-        .transpose()?;
-    let imported = imported(&arguments.import)?;
-    let judgement = judge(&arguments.capture, &imported)?;
-    if !matches!(copy, Some(output::Place::Stdout)) {
-        let colour = coloured(arguments.color, &std::io::stdout());
-        let mut bytes = Vec::new();
-        arguments
-            .format
-            .write(&judgement, colour, &mut bytes)
-            .context("the judgement cannot be put into words")?;
-        output::Place::Stdout.write(&bytes)?;
-    }
-    if let Some(place) = copy {
-        let mut bytes = Vec::new();
-        json::write(&judgement, &mut bytes).context("the judgement cannot be put into JSON")?;
-        place.write(&bytes)?;
-    }
-    Ok(())
-}
-
-/// Reads other tools' files, all of them or none.
-fn imported(asked: &[Asked]) -> Result<Vec<Imported>, Failure> {
-    let files = asked.iter().map(import::read);
-    let files = files.collect::<Result<Vec<_>, _>>();
-    let files = files.map_err(|error| Failure {
-        code: code::USAGE,
-        error: error.into(),
-    })?;
-    Ok(files.into_iter().flatten().collect())
+/// Processes of the tool that never were the command's.
+fn own_pids(tool: &[ProcessRow], command: &[ProcessRow]) -> u64 {
+    let commands: HashSet<_> = command.iter().map(|row| row.pid).collect();
+    let tools: HashSet<_> = tool.iter().map(|row| row.pid).collect();
+    tools.difference(&commands).count() as u64
 }

@@ -24,5 +24,7 @@ pub mod readings;
 pub mod render;
 pub mod replay;
 pub mod report;
+pub mod sampler;
 pub mod session;
 pub mod units;
+pub mod unprivileged;

@@ -27,6 +27,7 @@ use memtrace::{
     report::schema::{Exit, Report},
     session::{self, How, What},
     units::Bytes,
+    unprivileged,
 };
 use nix::unistd::{Pid, Uid};
 
@@ -48,11 +49,18 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         }
         Some(Action::Report(asked)) => return replay::run(asked).map(|()| ExitCode::SUCCESS),
-        Some(Action::Judge(asked)) => return judge::run(asked).map(|()| ExitCode::SUCCESS),
+        Some(Action::Judge(asked)) => return judge::action::run(asked),
         None => {}
     }
     let copies = Copies::check(&arguments.copies)?;
-    privilege::check(&privilege::effective()).context("memtrace check tells more")?;
+    if arguments.unprivileged {
+        let identity = Identity::of_run(arguments.user.as_deref()).map_err(anyhow::Error::from)?;
+        let every = arguments.every.unwrap_or(unprivileged::EVERY);
+        let report = unprivileged::run(&arguments.command, identity.as_ref(), every)?;
+        tell(arguments, &report, None, &copies)?;
+        return Ok(ExitCode::from(exit_code(arguments, &report, report.exit)));
+    }
+    privileged(arguments)?;
     let capture = arguments.capture.as_deref().map(Destination::open);
     let capture = capture.transpose()?;
     let how = How {
@@ -64,9 +72,12 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
         tells_syscalls: arguments.syscalls,
         ring_bytes: arguments.ring,
         status_line: !arguments.quiet,
+        samplers: None,
     };
     let outcome = session::run(what(arguments)?, how, capture)?;
-    let told = tell(arguments, &outcome.report, &copies);
+    let captured = arguments.capture.as_deref();
+    let captured = captured.filter(|_| outcome.captured.is_ok());
+    let told = tell(arguments, &outcome.report, captured, &copies);
     let exit = match outcome.unfinished {
         // The report is out; the command goes on, and its end is still this one's.
         Some(pid) if outcome.report.ended_by == Some(EndReason::Duration) => Some(status_of(pid)?),
@@ -79,6 +90,20 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
     told?;
     outcome.captured?;
     Ok(ExitCode::from(exit_code(arguments, &outcome.report, exit)))
+}
+
+/// Whether this user may trace; if not, what else there is.
+fn privileged(arguments: &Arguments) -> anyhow::Result<()> {
+    let checked = privilege::check(&privilege::effective());
+    if arguments.command.is_empty() {
+        return checked.context("memtrace check tells more");
+    }
+    checked.map_err(|error| {
+        anyhow::anyhow!(
+            "{error}. Without that, memtrace --unprivileged -- CMD looks at /proc now and then, \
+             which is not exact; memtrace check tells more"
+        )
+    })
 }
 
 fn tell_check() -> Result<ExitCode, Failure> {
@@ -126,14 +151,7 @@ fn what(arguments: &Arguments) -> Result<What, Failure> {
     if arguments.command.is_empty() {
         return Ok(What::Pids(processes(&arguments.pid)?));
     }
-    let id = |name| std::env::var(name).ok().and_then(|id| id.parse().ok());
-    let sudo_ids = id("SUDO_UID").zip(id("SUDO_GID"));
-    let identity = Identity::choose(
-        arguments.user.as_deref(),
-        sudo_ids,
-        Uid::effective().is_root(),
-    )
-    .map_err(anyhow::Error::from)?;
+    let identity = Identity::of_run(arguments.user.as_deref()).map_err(anyhow::Error::from)?;
     Ok(What::Command {
         holder: Holder::fork(&arguments.command, identity.as_ref())?,
         argv: arguments
@@ -198,7 +216,12 @@ fn processes(pids: &[u32]) -> anyhow::Result<Vec<u32>> {
 }
 
 /// Writes the reports: the one for people first, so that a full disk cannot keep it back.
-fn tell(arguments: &Arguments, report: &Report, copies: &Copies) -> anyhow::Result<()> {
+fn tell(
+    arguments: &Arguments,
+    report: &Report,
+    captured: Option<&Path>,
+    copies: &Copies,
+) -> anyhow::Result<()> {
     if !arguments.quiet {
         let colour = coloured(arguments.color, &io::stderr());
         let mut bytes = Vec::new();
@@ -210,20 +233,12 @@ fn tell(arguments: &Arguments, report: &Report, copies: &Copies) -> anyhow::Resu
             .write_all(&bytes)
             .context("stderr cannot be written to")?;
     }
-    copies.write(report)
+    let judgement = replay::judged(copies, captured);
+    copies.write(report, judgement.as_ref())
 }
 
 fn exit_code(arguments: &Arguments, report: &Report, exit: Option<Exit>) -> u8 {
-    let code = match exit {
-        Some(Exit {
-            signal: Some(signal),
-            ..
-        }) => 128_u8.wrapping_add(signal as u8),
-        Some(Exit {
-            code: Some(code), ..
-        }) => code as u8,
-        _ => 0,
-    };
+    let code = exit.map_or(0, Exit::shell_code);
     let peak = report.peak.as_ref().map_or(0, |peak| peak.rss_bytes);
     match arguments.max_peak {
         Some(budget) if code == 0 && i128::from(peak) > i128::from(budget) => {

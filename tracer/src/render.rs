@@ -52,7 +52,7 @@ impl Format {
             }
             Self::Json => json::write(report, out),
             Self::Csv => csv::write(report, out),
-            Self::Html => html::write(report, out),
+            Self::Html => html::write(report, None, out),
             Self::Perfetto => perfetto::write(report, out),
             Self::Mprof => mprof::write(report, out),
             Self::Prom => prom::write(report, out),

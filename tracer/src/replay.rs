@@ -10,6 +10,7 @@ use crate::{
     copies::Copies,
     event::Doubt,
     failure::Failure,
+    judge::{self, schema::Judgement},
     model::Model,
     output::{Place, coloured},
     report::schema::Report,
@@ -41,6 +42,13 @@ pub fn report(path: &Path) -> anyhow::Result<Report> {
     Ok(report)
 }
 
+/// The judgement of a capture, where a copy of the report has room for it and the run can be judged.
+pub fn judged(copies: &Copies, capture: Option<&Path>) -> Option<Judgement> {
+    let capture = capture.filter(|_| copies.tell_judgements())?;
+    // A run without a peak has none, and its report says so.
+    judge::judge(capture, judge::Others::default()).ok()
+}
+
 /// Does what the action asks for: the report to stdout, copies to their places. A copy on stdout
 /// replaces the report.
 ///
@@ -59,6 +67,7 @@ pub fn run(arguments: &ReportArguments) -> Result<(), Failure> {
             .context("the report cannot be put into words")?;
         Place::Stdout.write(&bytes)?;
     }
-    copies.write(&report)?;
+    let judgement = judged(&copies, Some(&arguments.capture));
+    copies.write(&report, judgement.as_ref())?;
     Ok(())
 }

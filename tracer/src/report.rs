@@ -3,6 +3,7 @@
 //! `schema` is the shape that the outside sees, `build` makes it from the model
 //! (`history` what it says over time, `phases`, `vm` and `syscalls` of those), `checks` holds
 //! other instruments' readings against the ledger, `certainty` says what the numbers are worth.
+//! `sampled` makes it from looks at `/proc`, where nothing could be traced.
 
 mod build;
 pub mod certainty;
@@ -10,6 +11,7 @@ mod checks;
 mod history;
 mod oom;
 mod phases;
+pub mod sampled;
 pub mod schema;
 mod scope;
 mod syscalls;

@@ -49,6 +49,7 @@ use crate::{
     model::Model,
     readings::{self, MemoryCgroup},
     report::schema::Report,
+    sampler,
 };
 
 /// What to trace.
@@ -90,6 +91,8 @@ pub struct How {
     pub ring_bytes: Option<u32>,
     /// Tell on the way how far it has come, where a terminal allows it.
     pub status_line: bool,
+    /// Who waits for the word that the command runs.
+    pub samplers: Option<sampler::Start>,
 }
 
 /// What came out.
@@ -232,7 +235,9 @@ impl Session {
         let command = match what {
             What::Command { holder, .. } => {
                 let fd = pidfd(holder.pid).context("the command cannot be watched")?;
-                Some((holder.release()?, fd))
+                let pid = holder.release()?;
+                how.samplers.iter().for_each(sampler::Start::now);
+                Some((pid, fd))
             }
             What::Pids(pids) => {
                 let found = live.seed(&pids).context("tracing cannot be set up")?;

@@ -42,6 +42,17 @@ impl Identity {
         }
     }
 
+    /// Who the command of this very call is to be: see [`Self::choose`].
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`] if the user does not exist or may not be taken.
+    pub fn of_run(wanted: Option<&str>) -> Result<Option<Self>, IdentityError> {
+        let id = |name| std::env::var(name).ok().and_then(|id| id.parse().ok());
+        let sudo_ids = id("SUDO_UID").zip(id("SUDO_GID"));
+        Self::choose(wanted, sudo_ids, Uid::effective().is_root())
+    }
+
     /// Who the command is to be: `wanted` if named, else whoever called `sudo`, else nobody else.
     ///
     /// # Errors

@@ -1,11 +1,39 @@
 //! One pass over a run's events: gives every track its levels, in the order of their times.
 
-use std::{collections::HashMap, iter::Peekable, slice};
+use std::{
+    collections::{HashMap, HashSet},
+    iter::Peekable,
+    slice,
+};
 
 use tracer_common::record::Level;
 
 use super::track::{Track, Whose};
 use crate::{event::Event, model::order::InOrder};
+
+/// Something that is told a level.
+pub trait Follows {
+    /// Whose.
+    fn whose(&self) -> Whose;
+    /// After this, nanoseconds from the start of tracing, it is not interested.
+    fn end_ns(&self) -> u64;
+    /// The level from this time on, and what of it cannot be read.
+    fn level(&mut self, at_ns: u64, bytes: i64, hidden_bytes: i64);
+}
+
+impl Follows for Track {
+    fn whose(&self) -> Whose {
+        self.span.whose
+    }
+
+    fn end_ns(&self) -> u64 {
+        self.span.end_ns
+    }
+
+    fn level(&mut self, at_ns: u64, bytes: i64, hidden_bytes: i64) {
+        Track::level(self, at_ns, bytes, hidden_bytes);
+    }
+}
 
 /// What turns a run's clock times and pages into times since its start and bytes.
 #[derive(Clone, Copy, Debug)]
@@ -51,27 +79,46 @@ impl Hidden {
     }
 }
 
+/// The levels of the spaces that are the target, where that is only a part of what was traced.
+#[derive(Debug)]
+struct Parts<'a> {
+    spaces: &'a HashSet<u32>,
+    told: HashMap<u32, i64>,
+    bytes: i64,
+}
+
+impl Parts<'_> {
+    fn tell(&mut self, space: u32, bytes: i64) {
+        if self.spaces.contains(&space) {
+            let before = self.told.insert(space, bytes).unwrap_or(0);
+            self.bytes = self.bytes.saturating_add(bytes.saturating_sub(before));
+        }
+    }
+}
+
 /// What a pass needs to know of its run.
-struct Pass<'a> {
+struct Pass<'a, T> {
     /// What is still to come of [`super::subjects::readable_until`].
     readable_until: Peekable<slice::Iter<'a, (u64, u32)>>,
-    tracks: &'a mut [Track],
+    tracks: &'a mut [T],
     begun: Begun,
     hidden: Hidden,
+    parts: Option<Parts<'a>>,
     target_bytes: i64,
 }
 
-/// Lets the tracks see a run; they are left at its end. Gives the most spaces that were torn down
-/// at the same time.
-pub fn pass(
+/// Lets the tracks see a run; they are left at its end. The target is these spaces, or all that was
+/// traced. Gives the most spaces that were torn down at the same time.
+pub fn pass<T: Follows>(
     events: impl Iterator<Item = Event>,
     begun: Begun,
     readable_until: &[(u64, u32)],
-    tracks: &mut [Track],
+    only: Option<&HashSet<u32>>,
+    tracks: &mut [T],
 ) -> usize {
     // After the end of all that is seen, nothing needs to be hidden.
-    let of_target = tracks.iter().filter(|track| track.is_of_target());
-    let last_ns = of_target.map(|track| track.span.end_ns).max().unwrap_or(0);
+    let of_target = tracks.iter().filter(|track| track.whose() == Whose::Target);
+    let last_ns = of_target.map(Follows::end_ns).max().unwrap_or(0);
     let before_last = readable_until.partition_point(|(end_ns, _)| *end_ns < last_ns);
     let readable_until = &readable_until[..before_last];
     let hidden = Hidden {
@@ -88,6 +135,11 @@ pub fn pass(
         tracks,
         begun,
         hidden,
+        parts: only.map(|spaces| Parts {
+            spaces,
+            told: HashMap::new(),
+            bytes: 0,
+        }),
         target_bytes: 0,
     };
     let mut in_order = InOrder::default();
@@ -105,7 +157,7 @@ pub fn pass(
     pass.hidden.most_spaces
 }
 
-impl Pass<'_> {
+impl<T: Follows> Pass<'_, T> {
     fn level(&mut self, level: &Level) {
         let at_ns = level.header.at_ns.saturating_sub(self.begun.start_ns);
         self.hide_until(at_ns);
@@ -115,8 +167,14 @@ impl Pass<'_> {
         if let Some(space) = space {
             self.hidden.tell(space, bytes);
         }
+        if let Some(parts) = &mut self.parts {
+            if let Some(space) = space {
+                parts.tell(space, bytes);
+            }
+            self.target_bytes = parts.bytes;
+        }
         for track in &mut *self.tracks {
-            match track.span.whose {
+            match track.whose() {
                 Whose::Target => track.level(at_ns, self.target_bytes, self.hidden.bytes),
                 Whose::Space(own) if Some(own) == space => track.level(at_ns, bytes, 0),
                 Whose::Space(_) => {}
@@ -128,8 +186,10 @@ impl Pass<'_> {
     fn hide_until(&mut self, at_ns: u64) {
         while let Some((end_ns, space)) = self.readable_until.next_if(|end| end.0 <= at_ns) {
             self.hidden.hide(*space);
-            for track in self.tracks.iter_mut().filter(|track| track.is_of_target()) {
-                track.level(*end_ns, self.target_bytes, self.hidden.bytes);
+            for track in &mut *self.tracks {
+                if track.whose() == Whose::Target {
+                    track.level(*end_ns, self.target_bytes, self.hidden.bytes);
+                }
             }
         }
     }
@@ -195,6 +255,7 @@ mod tests {
             events.into_iter(),
             BEGUN,
             &[(400, 2), (1_000, 1)],
+            None,
             &mut tracks,
         );
         assert_eq!(most, 1);
@@ -205,6 +266,22 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_what_was_traced_is_the_sum_of_its_spaces() {
+        let events = [
+            level(1_000, 1, 100, 100),
+            level(1_200, 2, 30, 130),
+            level(1_300, 3, 20, 150),
+            level(1_600, 2, 10, 130),
+        ];
+        let mut tracks = [track(Whose::Target, 1_000, 50)];
+        let only = HashSet::from([2, 3]);
+        pass(events.into_iter(), BEGUN, &[], Some(&only), &mut tracks);
+        tracks[0].end_pass();
+        assert_eq!((held(&tracks[0], 50), held(&tracks[0], 30)), (300, 500));
+        assert_eq!(held(&tracks[0], 0), 200);
+    }
+
+    #[test]
     fn late_records_find_their_place() {
         let events = [
             level(1_000, 1, 10, 10),
@@ -212,7 +289,7 @@ mod tests {
             level(1_300, 1, 100, 100),
         ];
         let mut tracks = [track(Whose::Target, 1_000, 100)];
-        pass(events.into_iter(), BEGUN, &[], &mut tracks);
+        pass(events.into_iter(), BEGUN, &[], None, &mut tracks);
         tracks[0].end_pass();
         assert_eq!((held(&tracks[0], 100), held(&tracks[0], 10)), (400, 600));
     }

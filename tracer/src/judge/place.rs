@@ -69,10 +69,18 @@ pub struct Place<'a> {
     pub same_run: Option<bool>,
 }
 
-/// Finds the place of a figure. `boot_ns` is when tracing began on `CLOCK_MONOTONIC`.
-pub fn find<'a>(report: &'a Report, boot_ns: u64, imported: &Imported) -> Place<'a> {
+/// Finds the place of a figure. `boot_ns` is when tracing began on `CLOCK_MONOTONIC`; `aside` are
+/// rows that are not the target's, which it may follow all the same. It is sure to be of this run if
+/// memtrace ran the tool.
+pub fn find<'a>(
+    report: &'a Report,
+    aside: &'a [ProcessRow],
+    boot_ns: u64,
+    is_wrapped: bool,
+    imported: &Imported,
+) -> Place<'a> {
     let every_ns = middle_ns(&imported.samples).or(imported.nominal_ns);
-    let clock = Clock::of(report, boot_ns, imported);
+    let clock = Clock::of(report, boot_ns, is_wrapped, imported);
     let fit = |subject: Subject<'_>| {
         let level = level(report, subject);
         let slack_bytes = peak(report) * NEARER / 10.0;
@@ -99,7 +107,7 @@ pub fn find<'a>(report: &'a Report, boot_ns: u64, imported: &Imported) -> Place<
                 let peak = row.peak.and_then(|peak| u64::try_from(peak.rss_bytes).ok());
                 peak.is_some_and(|peak| peak >= told)
             };
-            let rows = highest().filter(can_be).map(Subject::Row);
+            let rows = highest().chain(aside).filter(can_be).map(Subject::Row);
             let rows = rows.filter_map(|row| Some((row, residual(row)?)));
             let nearest = rows.min_by(|a, b| a.1.total_cmp(&b.1));
             let nearer = nearest.filter(|row| least.is_some_and(|least| row.1 < least));
@@ -154,7 +162,7 @@ struct Clock {
 }
 
 impl Clock {
-    fn of(report: &Report, boot_ns: u64, imported: &Imported) -> Self {
+    fn of(report: &Report, boot_ns: u64, is_wrapped: bool, imported: &Imported) -> Self {
         let unix = humantime::parse_rfc3339(&report.started_at).ok();
         let unix = unix.and_then(|start| start.duration_since(UNIX_EPOCH).ok());
         let unix_ns = unix.and_then(|since| i64::try_from(since.as_nanos()).ok());
@@ -179,6 +187,18 @@ impl Clock {
                     same_run: Some(true),
                 };
             }
+        }
+        if is_wrapped {
+            let first_ns = imported.samples.first().map_or(0, |first| first.0);
+            let samples = since(&imported.samples, first_ns);
+            // The whole series lies within the run.
+            let length_ns = samples.last().map_or(0, |last| last.0);
+            return Self {
+                limits_ns: (0, duration_ns.saturating_sub(length_ns).max(0)),
+                samples,
+                counted_from: OWN,
+                same_run: Some(true),
+            };
         }
         let is_other = imported.epoch != Epoch::Own && !imported.samples.is_empty();
         let first_ns = match imported.samples.first() {

@@ -17,6 +17,8 @@ pub struct Judgement {
     pub schema: &'static str,
     /// Of what.
     pub target: TargetAsked,
+    /// The tool that ran the command, which is no part of it; `None` if memtrace did.
+    pub wrap: Option<Wrapping>,
     /// RFC 3339, UTC.
     pub started_at: String,
     /// Of the whole target.
@@ -36,10 +38,23 @@ pub struct Judgement {
     pub processes_left_out: u64,
     /// The entries of phases with the highest peaks, highest first.
     pub phases: Vec<PhaseJudgement>,
-    /// What files of other tools say.
+    /// What other tools say: samplers beside the run, or files.
     pub tools: Vec<ToolVerdict>,
     /// Stated weaknesses of this judgement.
     pub doubts: Vec<Doubt>,
+}
+
+/// A tool that ran the command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Wrapping {
+    /// The tool with the command in its place, as it was started.
+    pub argv: Vec<String>,
+    /// How often it ran the command.
+    pub times: u64,
+    /// Processes that are its own, and not the command's.
+    pub processes: u64,
+    /// The peak of tool and command together; `None` if not known.
+    pub together_peak_bytes: Option<i64>,
 }
 
 /// What pollers of one track report.
@@ -145,7 +160,9 @@ pub struct ToolVerdict {
     pub name: String,
     /// The peak that it tells.
     pub bytes: u64,
-    /// How far that is from the exact peak, percent of it; below 0 if it is too low.
+    /// How far that is from the exact peak; below 0 if it is too low.
+    pub error_bytes: i64,
+    /// The same, percent of it.
     pub error_pct: f64,
     /// Whose exact peak: `target`, or a process, if the tool names its PID.
     pub against: String,
@@ -153,10 +170,15 @@ pub struct ToolVerdict {
     pub kind: Kind,
     /// In a sentence.
     pub why: Cow<'static, str>,
-    /// What the tool cost the target; `None` if nobody measured it.
+    /// How many times as long the target ran with it as without, the middle of pairs of runs;
+    /// `None` if nobody measured it.
     pub cost: Option<f64>,
     /// Why that is not known.
     pub cost_why: Option<&'static str>,
+    /// The pairs of runs that this rests on.
+    pub cost_runs: Option<CostRuns>,
+    /// CPU time that the sampler itself used, all its figures together; `None` for a file.
+    pub cpu_ns: Option<u64>,
     /// A step of the last digit that it prints: nothing finer can be said of it.
     pub step_bytes: u64,
     /// Its measurements; `None` if the file tells no times of them.
@@ -171,6 +193,17 @@ pub struct ToolVerdict {
     pub same_run: Option<bool>,
     /// How its clock stands to the run's; `None` if it is no series of resident memory.
     pub clock: Option<Clock>,
+}
+
+/// Pairs of runs, one with the sampler and one without, neither traced.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct CostRuns {
+    /// How many pairs.
+    pub pairs: u32,
+    /// The least of their ratios.
+    pub least: f64,
+    /// The greatest.
+    pub most: f64,
 }
 
 /// A series' clock against the run's.
@@ -196,12 +229,20 @@ pub enum Kind {
     MissedSpike,
     /// It did not look at a process.
     MissedProcess,
+    /// It looked while the peak lasted, but the look took longer than the level stood still.
+    SlowLook,
     /// Pages of several processes count once in it, and for each of them in the sum of RSS.
     DoubleCountedSharing,
     /// The kernel's own figure leaves out what its CPUs have not handed in.
     KernelInexactness,
     /// Page cache counts in it.
     CacheCounted,
+    /// Memory that the kernel itself uses for the command counts in it.
+    KernelMemory,
+    /// Memory of processes that are not the command's counts in it.
+    OtherProcesses,
+    /// Pages that others were charged for first are missing in it.
+    ChargedElsewhere,
     /// It speaks of an earlier program.
     Inherited,
     /// It counts what a program asked for, not what was resident.

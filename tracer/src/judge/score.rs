@@ -9,14 +9,15 @@ use super::{
     schema::{Clock, Kind, ToolVerdict},
 };
 use crate::{
-    report::schema::{Report, Verdict},
+    report::schema::{ProcessRow, Report, Verdict},
     units::{Bytes, Nanos},
 };
 
-/// The figure against the run. `p_so_little` is the probability that a poller as fast as the tool
+/// The figure against the run. `aside` are rows of the tool that ran the command. `p_so_little` is the probability that a poller as fast as the tool
 /// reports no more of what the tool follows; `None` if nobody knows how fast it looks.
 pub fn verdict(
     report: &Report,
+    aside: &[ProcessRow],
     peak_bytes: i64,
     imported: &Imported,
     place: &Place<'_>,
@@ -29,6 +30,7 @@ pub fn verdict(
     let against = own.unwrap_or(peak_bytes);
     let case = Case {
         report,
+        aside,
         told: i64::try_from(imported.peak_bytes).unwrap_or(i64::MAX),
         step: i64::try_from(imported.step_bytes).unwrap_or(i64::MAX),
         peak: against,
@@ -43,6 +45,7 @@ pub fn verdict(
     ToolVerdict {
         name: imported.name.clone(),
         bytes: imported.peak_bytes,
+        error_bytes: case.told.saturating_sub(against),
         error_pct: (case.told as f64 - against as f64) * 100.0 / against as f64,
         against: match own {
             Some(_) => case.follows.clone(),
@@ -52,6 +55,8 @@ pub fn verdict(
         why,
         cost: None,
         cost_why: Some("No file of a tool tells what the tool cost."),
+        cost_runs: None,
+        cpu_ns: None,
         step_bytes: imported.step_bytes,
         samples: (!imported.samples.is_empty()).then_some(imported.samples.len() as u64),
         interval_ms: place.every_ns.map(super::verdict::ms),
@@ -71,6 +76,7 @@ pub fn verdict(
 
 struct Case<'a> {
     report: &'a Report,
+    aside: &'a [ProcessRow],
     told: i64,
     /// What the tool rounds to.
     step: i64,
@@ -158,7 +164,14 @@ impl Case<'_> {
     }
 
     fn max_rss(&self) -> (Kind, Cow<'static, str>) {
-        let inherited = self.report.checks.iter().find(|check| {
+        // Of all processes that of a tool may be any; else it says which it is of.
+        let rows = self.report.processes.iter().chain(self.aside);
+        let rows = rows.filter(|row| {
+            let is_named = self.imported.pid.is_some() && row.pid == self.imported.pid;
+            is_named || !self.aside.is_empty()
+        });
+        let of_rows = rows.flat_map(|row| &row.checks);
+        let inherited = self.report.checks.iter().chain(of_rows).find(|check| {
             let bytes = check.bytes.and_then(|bytes| i64::try_from(bytes).ok());
             check.verdict == Verdict::Inherited
                 && bytes.is_some_and(|bytes| (bytes - self.told).abs() <= self.step)
@@ -205,6 +218,9 @@ impl Case<'_> {
                     Kind::KernelInexactness,
                     "It is above the peak by no more than the kernel's own figures are off.".into(),
                 );
+            }
+            if let Some(parent) = self.parent_of_the_tool() {
+                return parent;
             }
             return (Kind::Unexplained, MORE_THAN_ANY.into());
         }
@@ -258,6 +274,29 @@ impl Case<'_> {
             )
             .into(),
         )
+    }
+
+    /// What it tells too much is what the command's parent had, which is the tool's: a shell.
+    fn parent_of_the_tool(&self) -> Option<(Kind, Cow<'static, str>)> {
+        let is_parent = |row: &&ProcessRow| {
+            let mut own = self.report.processes.iter();
+            row.pid.is_some() && own.any(|own| own.parent_pid == row.pid)
+        };
+        let above = self.told - self.peak;
+        let mut parents = self.aside.iter().filter(is_parent);
+        parents.find_map(|row| {
+            let (pid, peak) = (row.pid?, row.peak?.rss_bytes);
+            let is_it = (above - peak).abs() <= self.slack() + self.step;
+            is_it.then(|| {
+                let text = format!(
+                    "It counts PID {pid} ({}) with the command: the tool started it to run the \
+                     command, and it had {}.",
+                    row.comm,
+                    Bytes(peak)
+                );
+                (Kind::OtherProcesses, text.into())
+            })
+        })
     }
 
     /// By how much a figure of the kernel's may be off.

@@ -139,11 +139,6 @@ impl Track {
         left.count() > 0
     }
 
-    /// It is of the whole target.
-    pub fn is_of_target(&self) -> bool {
-        self.span.whose == Whose::Target
-    }
-
     /// Its classes.
     pub fn scale(&self) -> &Scale {
         &self.scale

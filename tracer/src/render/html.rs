@@ -8,22 +8,27 @@ mod figures;
 use std::io;
 
 use self::figures::Figures;
-use crate::{report::schema::Report, units::Bytes};
+use crate::{judge::schema::Judgement, report::schema::Report, units::Bytes};
 
 const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/page.css");
 const CHART: &str = include_str!("html/chart.js");
 const BANDS: &str = include_str!("html/bands.js");
 const TABLES: &str = include_str!("html/tables.js");
+const JUDGED: &str = include_str!("html/judged.js");
 const SCRIPT: &str = include_str!("html/page.js");
 
-/// Writes the page.
-pub fn write(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
+/// Writes the page; with how wrong other tools are, if that was judged.
+pub fn write(
+    report: &Report,
+    judgement: Option<&Judgement>,
+    out: &mut impl io::Write,
+) -> io::Result<()> {
     let peak = match &report.peak {
         Some(peak) => Bytes(peak.rss_bytes).to_string(),
         None => "not known".to_owned(),
     };
-    let figures = serde_json::to_string(&Figures::of(report))?;
+    let figures = serde_json::to_string(&Figures::of(report, judgement))?;
     let figures = figures
         .replace('<', "\\u003c")
         .replace('>', "\\u003e")
@@ -37,6 +42,7 @@ pub fn write(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
         ("{{chart}}", CHART),
         ("{{bands}}", BANDS),
         ("{{tables}}", TABLES),
+        ("{{judged}}", JUDGED),
         ("{{script}}", SCRIPT),
     ] {
         let (before, after) = rest

@@ -66,6 +66,13 @@ fn worth(report: &Report) -> (Look, String) {
         doubts,
         ..
     } = &report.certainty;
+    if let Some(sampled) = &report.certainty.sampled {
+        let how = match bound {
+            Some(bound) => format!("not exact: at most {} off", Bytes(bound.cast_signed())),
+            None => format!("not exact: looked at every {}", Nanos(sampled.every_ns)),
+        };
+        return (Look::Bad, how);
+    }
     let attached = !matches!(report.target.asked, TargetAsked::Command { .. });
     match bound {
         Some(0) if attached => (Look::Good, "exact since memtrace attached".to_owned()),

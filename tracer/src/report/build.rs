@@ -86,6 +86,15 @@ impl Exit {
             },
         }
     }
+
+    /// The code by which a shell tells of it: 128+n for signal n.
+    pub fn shell_code(self) -> u8 {
+        match (self.signal, self.code) {
+            (Some(signal), _) => 128_u8.wrapping_add(signal as u8),
+            (None, Some(code)) => code as u8,
+            (None, None) => 0,
+        }
+    }
 }
 
 fn target(scope: &Scope<'_>) -> TargetSection {

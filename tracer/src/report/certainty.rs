@@ -132,6 +132,7 @@ pub(super) fn of(scope: &Scope<'_>) -> Certainty {
         hooks: scope.begun.hooks.clone(),
         doubts: doubts.0.into_iter().map(|(_, doubt)| doubt).collect(),
         absent: absent(scope),
+        sampled: None,
     }
 }
 

@@ -295,7 +295,7 @@ fn whole_cgroup(state: &State, peak: i64) -> Check {
     judged.check(NAME.to_owned(), said, peak)
 }
 
-fn cgroup(
+pub(super) fn cgroup(
     file: &str,
     said: Option<u64>,
     strangers: u32,

@@ -166,6 +166,27 @@ pub struct Certainty {
     pub doubts: Vec<Doubt>,
     /// Figures that no run on this kernel has, and why.
     pub absent: Vec<Absent>,
+    /// What can be said of a peak that was only looked at now and then; missing in a report of a
+    /// traced run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<Sampled>,
+}
+
+/// A run that nothing traced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Sampled {
+    /// How often it was to be looked at.
+    pub every_ns: u64,
+    /// Looks that found something.
+    pub looks: u64,
+    /// The longest time between two of them.
+    pub longest_ns: u64,
+    /// The peak was no less, by a figure of one process; `None` if nothing was seen.
+    pub peak_least_bytes: Option<i64>,
+    /// It was no more; `None` if no bound can be given.
+    pub peak_most_bytes: Option<i64>,
+    /// Why there is no bound.
+    pub peak_most_why: Option<String>,
 }
 
 /// Records of one kind.

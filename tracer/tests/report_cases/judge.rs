@@ -4,6 +4,7 @@ use memtrace::{
     capture::{Destination, Writer},
     event::{EndReason, Event, Reading},
     judge::{
+        Others,
         import::{Epoch, Imported, Measure},
         judge,
         schema::{ByError, Judgement, Kind},
@@ -20,6 +21,15 @@ use crate::{
 
 /// Judges a run by way of its capture.
 fn judged(events: &[Event], imported: &[Imported]) -> Judgement {
+    let others = Others {
+        imported,
+        ..Others::default()
+    };
+    judged_with(events, others)
+}
+
+/// The same with whatever else is known of it.
+pub(crate) fn judged_with(events: &[Event], others: Others<'_>) -> Judgement {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("run.mtr");
     let destination = Destination::open(&path).expect("a file");
@@ -29,10 +39,10 @@ fn judged(events: &[Event], imported: &[Imported]) -> Judgement {
     };
     events.iter().for_each(|event| writer.push(event));
     writer.finish(ended).expect("a capture");
-    judge(&path, imported).expect("a judgement")
+    judge(&path, others).expect("a judgement")
 }
 
-fn ending(run: &Run) -> Vec<Event> {
+pub(crate) fn ending(run: &Run) -> Vec<Event> {
     run.events(run.ended(EndReason::TargetEnded, Some(0)))
 }
 
@@ -55,7 +65,7 @@ fn spike() -> Run {
 }
 
 /// Two processes: the parent with 100 MiB all the time, the child with 60 MiB for 200 ms.
-fn tree() -> Run {
+pub(crate) fn tree() -> Run {
     let mut run = Run::command(&["./tree"]);
     run.exec(1, &["./tree"]).level(1, pages(mib(100), 500, 0));
     let child = run.wait(20).vfork(1);

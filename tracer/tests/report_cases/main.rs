@@ -5,6 +5,7 @@ mod certainty;
 mod checks;
 mod exports;
 mod judge;
+mod judge_sampled;
 mod marks;
 mod model;
 mod phases;

@@ -137,6 +137,8 @@ pub(crate) const ALL: &[&str] = &[
     "refusals",
     "cgroup",
     "judge",
+    "judge_live",
+    "unprivileged",
 ];
 
 /// What the figures themselves rest on.
@@ -207,7 +209,7 @@ const STORM: &str = "millions of page faults, which take an emulated CPU too lon
 const NO_MMAP_LOCK: &str = "mmap_lock's tracepoints tell a path there, which costs every process \
      time: memtrace does not use them, and says so by a doubt";
 
-pub(crate) const LEFT_OUT: [LeftOut; 5] = [
+pub(crate) const LEFT_OUT: [LeftOut; 7] = [
     LeftOut {
         file: "threads",
         test: Some("plateau_of_hopping_threads_in_50_of_50_runs"),
@@ -229,6 +231,18 @@ pub(crate) const LEFT_OUT: [LeftOut; 5] = [
     LeftOut {
         file: "tree",
         test: Some("posix_spawned_child_of_a_large_python"),
+        of: &[],
+        reason: NO_PYTHON,
+    },
+    LeftOut {
+        file: "judge",
+        test: Some("misses_are_those_of_30_runs_of_real_pollers"),
+        of: &[],
+        reason: NO_PYTHON,
+    },
+    LeftOut {
+        file: "judge_live",
+        test: Some("only_the_command_counts_where_a_tool_runs_it"),
         of: &[],
         reason: NO_PYTHON,
     },

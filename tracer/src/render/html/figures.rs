@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use self::phases::Phases;
 use crate::{
+    judge::schema::{ByError, Interval, Judgement, Need, ToolVerdict},
     model::timeline::{Point, Timeline},
     report::schema::{
         Certainty, CgroupSection, Check, ClassTimeline, CountCheck, Exit, Histograms, Host, Oom,
@@ -63,6 +64,17 @@ pub(super) struct Figures<'a> {
     count_checks: &'a [CountCheck],
     row_checks: Vec<Judged<'a>>,
     overhead: Overhead,
+    /// How wrong other tools are; `None` if that was not judged.
+    judged: Option<Pollers<'a>>,
+}
+
+/// What the page needs of a judgement.
+#[derive(Serialize)]
+struct Pollers<'a> {
+    intervals: &'a [Interval],
+    needs: &'a ByError<Need>,
+    tools: &'a [ToolVerdict],
+    bound_bytes: Option<u64>,
 }
 
 /// A row as it is drawn.
@@ -108,7 +120,7 @@ struct Judged<'a> {
 }
 
 impl<'a> Figures<'a> {
-    pub(super) fn of(report: &'a Report) -> Self {
+    pub(super) fn of(report: &'a Report, judgement: Option<&'a Judgement>) -> Self {
         let page_bytes = report.host.page_bytes.max(1);
         let kept = kept(&report.processes);
         let (commands, commands_left_out) = commands(&report.processes, page_bytes);
@@ -142,6 +154,12 @@ impl<'a> Figures<'a> {
             count_checks: &report.count_checks,
             row_checks: judged(&report.processes),
             overhead: report.overhead,
+            judged: judgement.map(|judgement| Pollers {
+                intervals: &judgement.of_target.intervals,
+                needs: &judgement.of_target.needs,
+                tools: &judgement.tools,
+                bound_bytes: judgement.bound_bytes,
+            }),
         }
     }
 }

@@ -2,6 +2,7 @@
 // target (names, arguments) go in as text.
 
 const figures = JSON.parse(document.getElementById("figures").textContent);
+const judged = figures.judged;
 const $ = (id) => document.getElementById(id);
 
 function add(parent, tag, text, className) {
@@ -214,6 +215,7 @@ function draw() {
   $("reset").hidden = view.from === 0 && view.to === end;
   Object.assign($("chart").dataset, { from: view.from, to: view.to });
   if (held) drawHistogram($("histogram"), held);
+  drawJudged();
 }
 
 // ---- zoom and hover
@@ -382,4 +384,5 @@ choose($("stack"), views.map((by) => [`by ${by}`, by]), view.by, (by) => { view.
 new ResizeObserver(() => draw()).observe(document.querySelector("main"));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
 fillTables();
+showJudged();
 draw();

@@ -126,7 +126,7 @@ function fillCertainty() {
     if (doubt.remedy) add(item, "span", doubt.remedy, "remedy");
   }
   const lost = certainty.events_lost === 0 ? "none lost" : `${count(certainty.events_lost)} lost`;
-  add(list, "li", `${many(certainty.events, "record", "records")} of the history, ${lost}. It tells movements from ${bytesText(certainty.stream.allowed_bytes)} on; peaks do not depend on it.`);
+  if (!certainty.sampled) add(list, "li", `${many(certainty.events, "record", "records")} of the history, ${lost}. It tells movements from ${bytesText(certainty.stream.allowed_bytes)} on; peaks do not depend on it.`);
   if (certainty.stream.agrees !== null) add(list, "li", certainty.stream.agrees ? "The history's highest level agrees with the peak." : "The history's highest level does not agree with the peak.");
   add(list, "li", `Seen through ${certainty.hooks.map((hook) => hook.via).filter((via, i, all) => all.indexOf(via) === i).join(", ")}.`);
   if (figures.overhead.tracer_peak_rss_bytes !== null) add(list, "li", `memtrace itself took ${bytesText(figures.overhead.tracer_peak_rss_bytes)} and ${timeText(figures.overhead.tracer_cpu_ns)} of CPU; that is in no figure here.`);

@@ -16,6 +16,11 @@ pub(super) fn write(page: &mut Page<'_>, report: &Report) -> fmt::Result {
         (false, Some(0)) => (Look::Bad, "exact for all together, not for each process"),
         (false, _) => (Look::Bad, "not exact"),
     };
+    if let Some(sampled) = &certainty.sampled {
+        let looks = format!(": {} looks at /proc, no hooks", Count(sampled.looks));
+        page.labelled("certainty", &[(look, word), (Look::Plain, &looks)])?;
+        return doubts(page, report);
+    }
     let lost = match certainty.events_lost {
         0 => "none".to_owned(),
         lost => Count(lost).to_string(),
@@ -27,7 +32,11 @@ pub(super) fn write(page: &mut Page<'_>, report: &Report) -> fmt::Result {
     };
     let records = format!(": {} records, {lost} lost{agrees}", Count(certainty.events));
     page.labelled("certainty", &[(look, word), (Look::Plain, &records)])?;
-    for doubt in &certainty.doubts {
+    doubts(page, report)
+}
+
+fn doubts(page: &mut Page<'_>, report: &Report) -> fmt::Result {
+    for doubt in &report.certainty.doubts {
         page.line(&[(Look::Plain, "  "), (Look::Bad, &doubt.id)])?;
         page.wrapped(6, Look::Plain, &doubt.text)?;
         if !doubt.remedy.is_empty() {

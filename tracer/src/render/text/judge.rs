@@ -1,14 +1,16 @@
 //! A judgement as text for people: the conclusion first, then what it rests on.
 
+mod tools;
+
 use std::fmt;
 
 use super::{
     command_line,
-    page::{LABEL, Look, Page, left, right, visible},
+    page::{LABEL, Look, Page, right, visible},
 };
 use crate::{
     event::TargetAsked,
-    judge::schema::{Clock, Judgement, Kind, Need, Pollers},
+    judge::schema::{Judgement, Need, Pollers, Wrapping},
     units::{Bytes, Count, Nanos},
 };
 
@@ -32,7 +34,7 @@ pub fn write(judgement: &Judgement, colour: bool, out: &mut impl fmt::Write) -> 
     needs(page, pollers)?;
     rows(page, judgement)?;
     phases(page, judgement)?;
-    tools(page, judgement)?;
+    tools::write(page, judgement)?;
     page.gap()?;
     certainty(page, judgement)
 }
@@ -94,11 +96,32 @@ fn subject(page: &mut Page<'_>, judgement: &Judgement) -> fmt::Result {
         TargetAsked::Cgroup { path, .. } => ("cgroup", visible(path)),
     };
     page.labelled(label, &[(Look::Plain, &what)])?;
+    if let Some(wrap) = &judgement.wrap {
+        page.labelled("run by", &[(Look::Plain, &command_line(&wrap.argv))])?;
+        page.wrapped(LABEL, Look::Plain, &beside(wrap))?;
+    }
     let lived = format!(
         "there to be looked at for {}",
         Nanos(end_ns.saturating_sub(start_ns))
     );
     page.wrapped(LABEL, Look::Plain, &lived)
+}
+
+/// What the tool that ran the command was itself.
+fn beside(wrap: &Wrapping) -> String {
+    let own = match wrap.processes {
+        0 => "with no process of its own".to_owned(),
+        1 => "with one process of its own".to_owned(),
+        several => format!("with {} processes of its own", Count(several)),
+    };
+    let together = wrap.together_peak_bytes.map_or(String::new(), |bytes| {
+        format!("; tool and command together reached {}", Bytes(bytes))
+    });
+    let times = match wrap.times {
+        1 => String::new(),
+        several => format!("; it ran the command {} times", Count(several)),
+    };
+    format!("{own}, not in these figures{together}{times}")
 }
 
 fn intervals(page: &mut Page<'_>, pollers: &Pollers) -> fmt::Result {
@@ -226,73 +249,6 @@ fn missed(pollers: &Pollers) -> String {
         right(&p, 9)
     });
     cells.concat()
-}
-
-fn tools(page: &mut Page<'_>, judgement: &Judgement) -> fmt::Result {
-    if judgement.tools.is_empty() {
-        return Ok(());
-    }
-    page.gap()?;
-    page.labelled("other tools", &[(Look::Plain, "what their files say")])?;
-    for tool in &judgement.tools {
-        let (look, kind) = worded(tool.kind);
-        let figures = format!(
-            "{}{}  ",
-            right(&Bytes(tool.bytes.cast_signed()).to_string(), 10),
-            right(&signed(tool.error_pct), 10),
-        );
-        page.line(&[
-            (Look::Plain, "    "),
-            (Look::Plain, &left(&tool.name, 26)),
-            (Look::Plain, &figures),
-            (look, kind),
-        ])?;
-        page.wrapped(8, Look::Dim, &tool.why)?;
-        if let Some(clock) = tool.clock.as_ref() {
-            page.wrapped(8, Look::Dim, &clock_line(clock, tool.same_run))?;
-        }
-    }
-    Ok(())
-}
-
-fn worded(kind: Kind) -> (Look, &'static str) {
-    match kind {
-        Kind::None => (Look::Good, "right"),
-        Kind::MissedSpike => (Look::Bad, "missed spike"),
-        Kind::MissedProcess => (Look::Bad, "missed process"),
-        Kind::DoubleCountedSharing => (Look::Plain, "double-counted sharing"),
-        Kind::KernelInexactness => (Look::Bad, "kernel inexactness"),
-        Kind::CacheCounted => (Look::Bad, "cache counted"),
-        Kind::Inherited => (Look::Bad, "inherited"),
-        Kind::HeapNotResident => (Look::Plain, "heap, not resident"),
-        Kind::Unexplained => (Look::Bad, "unexplained"),
-    }
-}
-
-fn clock_line(clock: &Clock, same_run: Option<bool>) -> String {
-    let other = match same_run {
-        Some(false) => "By its clock it is of another run. ",
-        _ => "",
-    };
-    let off = clock.residual_pct;
-    match (clock.shift_ms, clock.shift_bound_ms) {
-        (Some(shift), Some(bound)) => format!(
-            "{other}Its clock is shifted by {shift:+.1} ms (±{bound:.1} ms; {}); so it is \
-             {off:.2} % of the peak off in the mean.",
-            clock.why
-        ),
-        _ => format!("{other}Its clock's shift is not known: {}.", clock.why),
-    }
-}
-
-/// A signed error in percent.
-fn signed(pct: f64) -> String {
-    match pct {
-        0.0 => "0 %".to_owned(),
-        _ if pct.abs() < 0.01 => format!("{}<0.01 %", if pct < 0.0 { "-" } else { "+" }),
-        _ if pct.abs() < 1.0 => format!("{pct:+.2} %"),
-        _ => format!("{pct:+.1} %"),
-    }
 }
 
 fn certainty(page: &mut Page<'_>, judgement: &Judgement) -> fmt::Result {
