@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 PODMAN = ["podman", "--runtime", "runc", "--cgroup-manager=cgroupfs", "--storage-driver=vfs"]
 RUN = ["--network=none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000", "-m", "128m"]
@@ -54,21 +55,57 @@ def build_image(workload, folder):
     podman("import", str(archive), IMAGE, check=True)
 
 
+def remove():
+    """memtrace ends when the container is empty; podman removes it a little later."""
+    podman("rm", "--force", "--ignore", NAME)
+
+
+def workload(folder, pages, pause_ms):
+    """What podman has to be told to run it, after `run` or `create`."""
+    (folder / "truth.json").unlink(missing_ok=True)
+    words = ["--name", NAME, *RUN, "-v", f"{folder}:/truth", IMAGE]
+    words += ["/pages", "--anon", str(pages), "--start-after-ms", str(pause_ms), "--hold-ms", "1"]
+    return [*words, "--truth", "/truth/truth.json", "--dir", "/truth"]
+
+
 def start(folder, pages):
     """Starts a container whose workload waits a while before it begins; gives the container's id."""
-    words = ["run", "-d", "--rm", "--name", NAME, *RUN, "-v", f"{folder}:/truth", IMAGE]
-    words += ["/pages", "--anon", str(pages), "--start-after-ms", str(PAUSE_MS)]
-    started = podman(*words, "--truth", "/truth/truth.json", "--dir", "/truth", check=True)
-    return started.stdout.strip()
+    return podman("run", "-d", "--rm", *workload(folder, pages, PAUSE_MS), check=True).stdout.strip()
+
+
+def finished(tracer):
+    """What is wrong with how memtrace ended, or nothing."""
+    try:
+        code = tracer.wait(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        tracer.kill()
+        return "memtrace did not end with the container"
+    return f"memtrace ended with {code}" if code != 0 else None
+
+
+def found(folder):
+    return json.loads((folder / "report.json").read_text())
+
+
+def wrong_of(report, folder):
+    """What is wrong with the rows of the workload: its peak, and its PID in the container."""
+    if not report["certainty"]["exact"] or report["certainty"]["events_lost"]:
+        return f"not exact: {report['certainty']}"
+    rows = [row for row in report["processes"] if row["comm"] == "pages"]
+    peaks = [row["peak"]["rss_bytes"] for row in rows]
+    truth = json.loads((folder / "truth.json").read_text())
+    if peaks != [truth["peak"]["rss_bytes"]]:
+        return f"peaks {peaks}, and the workload knows {truth['peak']}"
+    inside = [row["pid_inside"] for row in rows]
+    if inside != [truth["pid"]]:
+        return f"PIDs {inside} in the container, and the workload knows {truth['pid']}"
+    return None
 
 
 def traced(memtrace, folder, pages, by_id):
     """Traces one container; gives what is wrong, or nothing."""
-    report = folder / "report.json"
-    report.unlink(missing_ok=True)
-    # memtrace ends when the container is empty; podman removes it a little later.
-    podman("rm", "--force", "--ignore", NAME)
-    words = [memtrace, "-q", "--json", report, "--container"]
+    remove()
+    words = [memtrace, "-q", "--json", folder / "report.json", "--container"]
     if by_id:
         container = start(folder, pages)[:12]
         tracer = subprocess.Popen([*words, container])
@@ -77,25 +114,71 @@ def traced(memtrace, folder, pages, by_id):
         container = NAME
         tracer = subprocess.Popen([*words, container, "--wait"])
         start(folder, pages)
-    try:
-        code = tracer.wait(timeout=LIMIT)
-    except subprocess.TimeoutExpired:
-        tracer.kill()
-        return "memtrace did not end with the container"
-    if code != 0:
-        return f"memtrace ended with {code}"
-    found = json.loads(report.read_text())
-    if not found["certainty"]["exact"] or found["certainty"]["events_lost"]:
-        return f"not exact: {found['certainty']}"
-    if found["target"]["container"] != container:
-        return f"of {found['target']['container']}"
-    peaks = [row["peak"]["rss_bytes"] for row in found["processes"] if row["comm"] == "pages"]
-    truth = json.loads((folder / "truth.json").read_text())["peak"]["rss_bytes"]
-    if peaks != [truth]:
-        return f"peaks {peaks}, and the workload knows {truth}"
-    if found["cgroup"]["limit_bytes"] != 128 << 20:
-        return f"limit {found['cgroup']['limit_bytes']}"
+    wrong = finished(tracer)
+    if wrong:
+        return wrong
+    report = found(folder)
+    if report["target"]["container"] != container:
+        return f"of {report['target']['container']}"
+    if report["cgroup"]["limit_bytes"] != 128 << 20:
+        return f"limit {report['cgroup']['limit_bytes']}"
+    return wrong_of(report, folder)
+
+
+def traced_brief(memtrace, folder):
+    """One that is over in less time than podman takes for an answer, made before it is started."""
+    remove()
+    podman("create", *workload(folder, 5000, 0), check=True)
+    words = [memtrace, "-q", "--json", folder / "report.json", "--container", NAME, "--wait"]
+    tracer = subprocess.Popen(words)
+    # It looks for the cgroup once it has the id, which it has at its first look.
+    time.sleep(PAUSE_MS / 1000)
+    podman("start", "--attach", NAME, check=True)
+    wrong = finished(tracer)
+    remove()
+    return wrong or wrong_of(found(folder), folder)
+
+
+def traced_engine(memtrace, folder):
+    """The engine as the command: the workload is started by another process, and found."""
+    remove()
+    words = [memtrace, "-q", "--json", folder / "report.json", "--", *PODMAN, "run", "--rm"]
+    tracer = subprocess.Popen([*words, *workload(folder, 3000, 0)], stdout=subprocess.DEVNULL)
+    wrong = finished(tracer)
+    if wrong:
+        return wrong
+    report = found(folder)
+    doubts = [doubt["id"] for doubt in report["certainty"]["doubts"]]
+    if "engine-included" not in doubts:
+        return f"it does not tell of the engine: {doubts}"
+    return wrong_of(report, folder)
+
+
+def traced_killed(memtrace, folder):
+    """One that outgrows its limit: every process of the target is dead, and the report whole."""
+    remove()
+    words = [memtrace, "-q", "--json", folder / "report.json", "--container", NAME, "--wait"]
+    tracer = subprocess.Popen(words)
+    container = start(folder, 60000)
+    wrong = finished(tracer)
+    if wrong:
+        return wrong
+    report = found(folder)
+    kills = [kill for kill in report["oom"] if kill["of_target"]]
+    if [(kill["comm"], kill["killed"]) for kill in kills] != [("pages", True)]:
+        return f"kills {kills}"
+    kill = kills[0]
+    if container not in (kill["limit_cgroup"] or "") or kill["limit_bytes"] != 128 << 20:
+        return f"limit {kill['limit_bytes']} of {kill['limit_cgroup']}: {kill['log_why']}"
+    rows = [row for row in report["processes"] if row["comm"] == "pages"]
+    if not rows[-1]["peak"]["rss_bytes"] >= kill["rss_bytes"] > 100 << 20:
+        return f"{kill['rss_bytes']} at the kill, {rows[-1]['peak']} at most"
     return None
+
+
+def told(name, wrong):
+    print(f"FAIL container {name}: {wrong}" if wrong else f"ok container {name}")
+    return bool(wrong)
 
 
 def main():
@@ -111,9 +194,10 @@ def main():
                 print(f"left out: containers: podman cannot run one here: {why}")
                 return
             for name, pages, by_id in CASES:
-                wrong = traced(memtrace, folder, pages, by_id)
-                print(f"FAIL container {name}: {wrong}" if wrong else f"ok container {name}")
-                failed |= bool(wrong)
+                failed |= told(name, traced(memtrace, folder, pages, by_id))
+            failed |= told("shorter than an answer of podman", traced_brief(memtrace, folder))
+            failed |= told("by the engine as the command", traced_engine(memtrace, folder))
+            failed |= told("killed at its limit", traced_killed(memtrace, folder))
         finally:
             podman("rm", "--force", NAME)
             podman("rmi", "--force", IMAGE)

@@ -126,6 +126,22 @@ async function lookAtJudgement(page, name) {
   await page.evaluate(() => window.scrollTo(0, 0));
 }
 
+/** What was counted once, limits and kills: told where the run had such, and nowhere else. */
+async function lookAtMemory(page, name) {
+  const { counted_once, cgroup, oom, refusals } = JSON.parse(await page.textContent("#figures"));
+  const once = await page.isVisible("#counted-once");
+  expect(once === (counted_once.bytes !== null), `${name}: memory counted once is ${once ? "" : "not "}told`);
+  const section = await page.isVisible("#memory-section");
+  expect(section === Boolean(cgroup || refusals || oom.length), `${name}: limits and kills are ${section ? "" : "not "}told`);
+  const text = await page.textContent("#memory");
+  for (const kill of oom) {
+    const words = [kill.comm, kill.limit_cgroup ?? "", kill.group ?? "", kill.log_why ?? ""];
+    expect(words.every((word) => text.includes(word)), `${name}: the kill of ${kill.comm} is told with its limit`);
+  }
+  if (cgroup?.limit_hit_by) expect(text.includes(cgroup.limit_hit_by), `${name}: what the limit was hit by is told`);
+  expect(!/null|undefined|NaN/.test(text), `${name}: no empty figure among them`);
+}
+
 async function look(width, scheme) {
   const name = `${width} ${scheme}`;
   const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme });
@@ -146,6 +162,7 @@ async function look(width, scheme) {
   const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   expect(over <= 0, `${name}: nothing is wider than the window`);
 
+  await lookAtMemory(page, name);
   await lookAtPhases(page, name);
   await lookAtJudgement(page, name);
   const whole = await chart(page);

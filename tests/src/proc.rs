@@ -1,8 +1,10 @@
 //! What `/proc` says of a process that stands still, read without touching a new page.
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io::{Read, Write},
+    os::unix::fs::FileExt,
 };
 
 use crate::{sys::memory::page_bytes, truth::Level};
@@ -93,13 +95,83 @@ impl Reader {
 
     /// Bytes of this process's anonymous memory that lie in huge pages.
     pub fn own_huge_bytes(&mut self) -> u64 {
-        let rollup = self.file("/proc/self/smaps_rollup");
-        let line = rollup
-            .lines()
-            .find_map(|line| line.strip_prefix("AnonHugePages:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        kib.expect("AnonHugePages in smaps_rollup") * 1024
+        self.rolled_up("AnonHugePages:")
     }
+
+    /// Bytes of this process's memory that are in swap.
+    pub fn own_swap_bytes(&mut self) -> u64 {
+        self.rolled_up("Swap:")
+    }
+
+    fn rolled_up(&mut self, name: &str) -> u64 {
+        let rollup = self.file("/proc/self/smaps_rollup");
+        let line = rollup.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.expect("a line of smaps_rollup") * 1024
+    }
+}
+
+/// Memory in page frames, each counted once, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frames {
+    /// Anonymous.
+    pub anon_bytes: u64,
+    /// Of files and shared memory.
+    pub other_bytes: u64,
+}
+
+/// The page frames that some processes have mapped, as their page tables tell.
+pub fn frames(pids: &[u32]) -> Frames {
+    /// Of an entry of `pagemap`: the number of the frame, and what the bits mean.
+    const FRAME: u64 = (1 << 55) - 1;
+    const OF_FILE: u64 = 1 << 61;
+    const PRESENT: u64 = 1 << 63;
+    let (mut anon, mut other) = (HashSet::new(), HashSet::new());
+    for pid in pids {
+        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("maps");
+        let pagemap = File::open(format!("/proc/{pid}/pagemap")).expect("pagemap");
+        for line in maps.lines().filter(|line| !line.ends_with("[vsyscall]")) {
+            let (from, to) = line
+                .split_once(' ')
+                .expect("a range")
+                .0
+                .split_once('-')
+                .expect("two");
+            let page =
+                |address| u64::from_str_radix(address, 16).expect("hex") / page_bytes() as u64;
+            let mut entries = vec![0; (page(to) - page(from)) as usize * 8];
+            pagemap
+                .read_exact_at(&mut entries, page(from) * 8)
+                .expect("entries");
+            let (entries, _) = entries.as_chunks::<8>();
+            for entry in entries.iter().map(|bytes| u64::from_le_bytes(*bytes)) {
+                let frames = if entry & OF_FILE == 0 {
+                    &mut anon
+                } else {
+                    &mut other
+                };
+                if entry & PRESENT != 0 {
+                    frames.insert(entry & FRAME);
+                }
+            }
+        }
+    }
+    assert!(!anon.contains(&0), "frames are hidden from this user");
+    let bytes = |frames: &HashSet<u64>| (frames.len() * page_bytes()) as u64;
+    Frames {
+        anon_bytes: bytes(&anon),
+        other_bytes: bytes(&other),
+    }
+}
+
+/// Anonymous resident memory of a process, bytes.
+pub fn anon(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.expect("RssAnon") * 1024
 }
 
 /// A process as `/proc/PID/stat` has it.

@@ -20,6 +20,8 @@ pub struct Report {
     pub certainty: Certainty,
     /// The whole target at its highest.
     pub peak: Option<Peak>,
+    /// The same with shared pages once.
+    pub counted_once: CountedOnce,
     /// One row for each space a process had.
     pub processes: Vec<Row>,
     /// Counts of other instruments.
@@ -36,11 +38,56 @@ pub struct Report {
     pub cgroup: Option<CgroupSection>,
     /// Kills for want of memory.
     pub oom: Vec<Oom>,
+    /// Calls refused for want of memory.
+    pub refusals: Option<Refusals>,
+}
+
+/// Calls refused for want of memory.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Refusals {
+    /// How many.
+    pub count: u64,
+    /// Name of the one that asked for the most.
+    pub call: String,
+    /// What it asked for.
+    pub bytes: u64,
+    /// Who asked.
+    pub comm: String,
+    /// By what it was refused.
+    pub why: String,
+}
+
+/// Memory counted once where it is shared.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CountedOnce {
+    /// As it was read.
+    pub bytes: Option<u64>,
+    /// By how much that may be too low.
+    pub error_bound_bytes: Option<u64>,
+    /// The reading.
+    pub reading: Option<PssRow>,
+    /// What it is.
+    pub why: String,
+}
+
+/// A reading of PSS.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PssRow {
+    /// Processes read.
+    pub processes: u64,
+    /// Sum of RSS.
+    pub rss_bytes: u64,
+    /// How far below the peak that was.
+    pub below_peak_bytes: Option<i64>,
+    /// Anonymous memory.
+    pub anon_bytes: u64,
 }
 
 /// The cgroup that is the target.
 #[derive(Clone, Debug, Deserialize)]
 pub struct CgroupSection {
+    /// Its directory.
+    pub path: String,
     /// Limit.
     pub limit_bytes: Option<u64>,
     /// Kills for want of memory.
@@ -49,6 +96,42 @@ pub struct CgroupSection {
     pub anon_peak_bytes: Option<u64>,
     /// What the limit was hit by.
     pub limit_hit_by: Option<String>,
+    /// Most that could not be given up.
+    pub needed_bytes: Option<u64>,
+    /// Highest usage.
+    pub usage_bytes: Option<u64>,
+    /// Page cache.
+    pub cache_bytes: Option<u64>,
+    /// Shared memory.
+    pub shmem_bytes: Option<u64>,
+    /// In huge pages.
+    pub thp_bytes: Option<u64>,
+    /// Anonymous memory.
+    pub anon_bytes: Option<u64>,
+    /// Kernel memory.
+    pub kernel_bytes: Option<u64>,
+    /// Times that the limit was hit.
+    pub limit_hits: Option<u64>,
+    /// Waits for memory.
+    pub pressure: Option<Pressure>,
+    /// Keys that are null, and why.
+    pub absent: Vec<Absent>,
+}
+
+/// Waits for memory.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Pressure {
+    /// Of the machine, not of the cgroup.
+    pub of_machine: bool,
+}
+
+/// A key that is null.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Absent {
+    /// Its name.
+    pub key: String,
+    /// Why.
+    pub why: String,
 }
 
 /// A kill for want of memory.
@@ -66,6 +149,16 @@ pub struct Oom {
     pub asked_by_pid: Option<u32>,
     /// It was killed.
     pub killed: Option<bool>,
+    /// Pages asked for, as a power of two.
+    pub order: Option<u32>,
+    /// Where there was no memory.
+    pub constraint: Option<String>,
+    /// Cgroup whose limit was hit.
+    pub limit_cgroup: Option<String>,
+    /// That limit.
+    pub limit_bytes: Option<u64>,
+    /// Why the kernel's log does not tell.
+    pub log_why: Option<String>,
     /// The target's processes then.
     pub processes: Vec<OomProcess>,
 }
@@ -283,6 +376,10 @@ pub struct Peak {
     pub file_bytes: Option<u64>,
     /// Shared memory.
     pub shmem_bytes: Option<u64>,
+    /// In swap then.
+    pub swap_bytes: Option<u64>,
+    /// Huge pages of hugetlb then.
+    pub hugetlb_bytes: Option<u64>,
     /// When.
     pub at_ns: Option<u64>,
     /// Processes alive then; of the target only.

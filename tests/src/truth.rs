@@ -49,6 +49,19 @@ pub struct PagesTruth {
     pub held_ns: u64,
 }
 
+/// Of `classes`: what it held at the top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassesTruth {
+    /// Its PID.
+    pub pid: u32,
+    /// Resident memory, as `/proc` said at the standstill.
+    pub level: Level,
+    /// In swap, as `/proc` said.
+    pub swap_bytes: u64,
+    /// Huge pages of hugetlb, by arithmetic.
+    pub hugetlb_bytes: u64,
+}
+
 /// Of workloads with one space and one plateau.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpaceTruth {

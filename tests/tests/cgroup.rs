@@ -1,13 +1,22 @@
 //! A cgroup as the target: whoever is in it, enters it or leaves it, and whom the kernel kills.
 
-use std::{process::Command, thread, time::Duration};
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use tests::{
     live::Ledgers,
-    proc::Reader,
+    proc::{self, Reader},
     report::{Report, exited},
     runner::{Memtrace, Program, Scratch, report, workload},
-    sys::{cgroup::Cgroup, memory::page_bytes, process},
+    sys::{
+        cgroup::Cgroup,
+        memory::{forget_cached, is_on_tmpfs, page_bytes},
+    },
     truth::{self, PagesTruth},
 };
 
@@ -147,14 +156,18 @@ fn a_kill_for_want_of_memory_is_told_with_the_levels_of_then() {
     quiet.finish().assert_code(0);
     let report = finished(memtrace, &scratch);
     report.assert_over();
-    let [oom] = &report.oom[..] else {
-        panic!("{} kills", report.oom.len())
+    let of_target: Vec<_> = report.oom.iter().filter(|oom| oom.of_target).collect();
+    let [oom] = of_target[..] else {
+        panic!("{:?}", report.oom)
     };
     assert_eq!(
         (oom.pid, oom.of_target, oom.killed),
         (Some(grower_pid), true, Some(true))
     );
     assert_eq!(oom.asked_by_pid, Some(grower_pid));
+    assert_eq!(oom.limit_cgroup, Some(cgroup.name()), "{:?}", oom.log_why);
+    assert_eq!((oom.limit_bytes, oom.order), (Some(LIMIT), Some(0)));
+    assert_eq!(oom.constraint.as_deref(), Some("CONSTRAINT_MEMCG"));
     // It was killed at the top of its climb, but for some file pages that the kernel took back
     // before it gave up. Of anonymous pages only the quiet one's stood against the limit as well.
     let row = report.last_row(grower_pid);
@@ -172,7 +185,119 @@ fn a_kill_for_want_of_memory_is_told_with_the_levels_of_then() {
     assert!(oom.processes[0].grown_bytes > oom.processes[1].grown_bytes);
     let own = report.cgroup.as_ref().expect("a cgroup");
     assert_eq!((own.limit_bytes, own.oom_kills), (Some(LIMIT), Some(1)));
-    assert!(own.limit_hit_by.is_some());
+    let by = own.limit_hit_by.as_ref().expect("it was hit");
+    assert!(by.contains("memory that could not be given up"), "{by}");
+}
+
+#[test]
+fn a_kill_beside_the_target_is_told_too() {
+    const LIMIT: u64 = 48 << 20;
+    let (cgroup, files) = (Cgroup::new("beside"), Scratch::default());
+    cgroup.limit(LIMIT);
+    let (program, folder) = (workload("pages"), files.arg(""));
+    let argv = [&program, "--anon", "500", "--wait", "--dir", &folder];
+    let (mut memtrace, scratch) = Memtrace::with_json().start(&argv);
+    memtrace.hear_after("plateau");
+    let other_files = Scratch::default();
+    let victim = pages(&cgroup, &other_files, &["--anon", "40000"]);
+    let pid = victim.pid();
+    assert_eq!(victim.finish().code(), 128 + libc::SIGKILL);
+    memtrace.nudge();
+    let outcome = memtrace.finish();
+    outcome.assert_code(0);
+    let report = report(&outcome, &scratch);
+    // Others on this machine may run out of memory meanwhile.
+    let own = report.oom.iter().find(|oom| oom.pid == Some(pid));
+    let oom = own.expect("the kill");
+    assert_eq!((oom.of_target, oom.killed), (false, Some(true)));
+    assert_eq!((oom.rss_bytes, oom.anon_bytes), (None, None));
+    assert_eq!(oom.limit_cgroup, Some(cgroup.name()), "{:?}", oom.log_why);
+    assert_eq!(oom.limit_bytes, Some(LIMIT));
+    report.assert_exact();
+}
+
+#[test]
+fn the_classes_of_a_cgroup_are_told_apart() {
+    const HUGE: u64 = 6;
+    const SHARED: u64 = 3_000;
+    let (cgroup, files) = (Cgroup::new("classes"), Scratch::default());
+    let (memtrace, scratch) = follow(&cgroup, &["--wait"]);
+    let (huge, shared) = (HUGE.to_string(), SHARED.to_string());
+    let args = ["--thp", &huge, "--memfd", &shared, "--hold-ms", "500"];
+    pages(&cgroup, &files, &args).finish().assert_code(0);
+    let report = finished(memtrace, &scratch);
+    let truth: PagesTruth = truth::read(&files.path("truth.json"));
+    assert_eq!(truth.huge_bytes, Some(HUGE * (2 << 20)));
+    let own = report.cgroup.as_ref().expect("a cgroup");
+    let (thp, anon) = (own.thp_bytes.expect("told"), own.anon_bytes.expect("told"));
+    assert!(
+        thp >= HUGE * (2 << 20) && thp <= anon,
+        "{thp} huge, {anon} anonymous"
+    );
+    let shmem = own.shmem_bytes.expect("told");
+    assert!(shmem >= SHARED * page_bytes() as u64, "{shmem}");
+    assert!(own.cache_bytes >= Some(shmem), "{:?}", own.cache_bytes);
+}
+
+/// A file whose pages are in no cache.
+fn cold_file(scratch: &Scratch, bytes: usize) -> String {
+    // Little at a time: what this test has, its children have too before they enter a program.
+    let text = vec![0x5a; 1 << 20];
+    let mut file = fs::File::create(scratch.path("cold")).expect("an own file");
+    for _ in 0..bytes / text.len() {
+        file.write_all(&text).expect("writing a file");
+    }
+    assert!(!is_on_tmpfs(&file), "tmpfs has no page cache of files");
+    forget_cached(&file);
+    scratch.arg("cold")
+}
+
+#[test]
+fn a_limit_hit_by_page_cache_is_told_from_one_hit_by_processes() {
+    const LIMIT: u64 = 64 << 20;
+    const ANON: u64 = 24 << 20;
+    let (cgroup, files) = (Cgroup::new("cache"), Scratch::default());
+    cgroup.limit(LIMIT);
+    let cold = cold_file(&files, 256 << 20);
+    let (memtrace, scratch) = follow(&cgroup, &["--wait"]);
+    let anon_pages = (ANON / page_bytes() as u64).to_string();
+    let mut holder = pages(&cgroup, &files, &["--anon", &anon_pages, "--wait"]);
+    holder.hear_after("plateau");
+    let anon = proc::anon(holder.pid());
+    let mut reader = Command::new("/bin/cat");
+    let reader = cgroup.begin(reader.arg(&cold)).stdout(Stdio::null());
+    assert!(reader.status().expect("cat").success());
+    let usage_then = cgroup.usage();
+    holder.nudge();
+    holder.finish().assert_code(0);
+    let report = finished(memtrace, &scratch);
+    report.assert_over();
+    let own = report.cgroup.as_ref().expect("a cgroup");
+    // The reader filled the cgroup up to the limit; what the processes needed was far below.
+    assert!(usage_then > LIMIT * 3 / 4, "{usage_then} in use");
+    assert!(own.limit_hits > Some(0) && own.oom_kills == Some(0));
+    assert!(own.usage_bytes >= Some(usage_then));
+    let by = own.limit_hit_by.as_ref().expect("it was hit");
+    assert!(by.contains("by page cache of files"), "{by}");
+    let needed = own.needed_bytes.expect("told here");
+    assert!(
+        needed >= anon && needed < LIMIT / 2,
+        "{needed} needed, {anon} held"
+    );
+    assert!(own.cache_bytes.expect("told here") > LIMIT / 4);
+    assert!(own.anon_peak_bytes >= report.peak().anon_bytes);
+    assert!(own.anon_peak_bytes >= Some(anon));
+    // Each figure is there, or its reason.
+    let reason = |key: &str| {
+        own.absent
+            .iter()
+            .any(|absent| absent.key == key && !absent.why.is_empty())
+    };
+    assert_eq!(own.pressure.is_none(), reason("pressure"));
+    assert_eq!(own.thp_bytes.is_none(), reason("thp_bytes"));
+    assert_eq!(own.kernel_bytes.is_none(), reason("kernel_bytes"));
+    let whose = own.pressure.map(|pressure| pressure.of_machine);
+    assert!(whose.is_none_or(|of_machine| of_machine != cgroup.has("memory.pressure")));
 }
 
 #[test]
@@ -191,5 +316,4 @@ fn what_is_not_there_is_refused() {
         &["--container", "no-such-container"],
         &["no-such-container"],
     );
-    assert!(process::is_root());
 }

@@ -2,7 +2,7 @@
 
 use tests::{
     report::{CallRow, CallsBothWays, Outcomes, Report, Syscalls, Vm},
-    runner::{Memtrace, trace, trace_with},
+    runner::{Memtrace, report, trace, trace_with, workload},
     truth::{Calls, MapperTruth},
 };
 
@@ -102,6 +102,8 @@ fn system_calls_by_name() {
     let moved = truth.brk_up.count + truth.brk_down.count;
     assert_eq!(more(|calls| calls.brk), (moved, 0));
     let calls = report.calls.expect("asked for");
+    // Nonsense is refused, too, but not for want of memory.
+    assert!(report.refusals.is_none());
     let refused = |call: &&CallRow| call.call == "mmap" && call.error == Some(libc::EINVAL);
     let found: Vec<&CallRow> = calls.iter().filter(refused).collect();
     assert_eq!(found.len() as u64, truth.refused);
@@ -111,4 +113,28 @@ fn system_calls_by_name() {
             .iter()
             .all(|call| call.pid == Some(truth.pid) && call.result.is_none())
     );
+}
+
+#[test]
+fn memory_that_is_refused_is_told_with_the_limit_that_refused_it() {
+    let greedy = workload("greedy");
+    let limited = format!("ulimit -v 1000000; exec {greedy} --mib 2048");
+    let immense = format!("exec {greedy} --mib 67108864");
+    for (script, mib, why) in [
+        (limited, 2048, "976.6MiB (ulimit -v)"),
+        (immense, 1 << 26, "overcommit"),
+    ] {
+        let memtrace = Memtrace::with_json().options(&["--syscalls"]);
+        let (outcome, scratch) = memtrace.run(&["/bin/sh", "-c", &script]);
+        outcome.assert_code(0);
+        let report = report(&outcome, &scratch);
+        let refusals = report.refusals.as_ref().expect("refusals");
+        assert_eq!((refusals.count, refusals.bytes), (2, mib << 20));
+        assert_eq!(
+            (refusals.call.as_str(), refusals.comm.as_str()),
+            ("mmap", "greedy")
+        );
+        assert!(refusals.why.contains(why), "{}", refusals.why);
+        assert!(report.oom.iter().all(|oom| !oom.of_target));
+    }
 }

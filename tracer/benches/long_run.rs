@@ -115,6 +115,7 @@ const START_NS: u64 = 7_000_000_000_000;
 fn begun() -> Begun {
     Begun {
         tells_syscalls: false,
+        counts_once: false,
         functions: Vec::new(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         bpf_sha256: String::new(),
@@ -153,7 +154,7 @@ fn ended(world: &World, levels: u64) -> Ended {
         lost_by_cpu: Vec::new(),
         read: counts,
         undecoded: 0,
-        missed_runs: Some(0),
+        missed_runs: Some(std::collections::BTreeMap::new()),
         tracer_peak_rss_bytes: None,
         tracer_cpu_ns: 0,
         doubts: Vec::new(),

@@ -1,14 +1,21 @@
-//! The cgroup that is a target: found by its path or by the container it is of. Reads `/proc` and
-//! asks container engines, traces nothing.
+//! The cgroup that is a target: found by its path, or by the container or the pod that it is of.
+//! Reads cgroup files and asks container engines, traces nothing.
+
+mod engine;
+mod hierarchy;
+mod state;
 
 use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
-use serde::{Deserialize, Serialize};
+use self::engine::{Asker, Known, Question, Said};
+pub use self::{
+    hierarchy::{Hierarchy, number, processes},
+    state::{Pressure, State},
+};
 
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +24,8 @@ pub enum Wanted {
     Cgroup(String),
     /// A container by name or id.
     Container(String),
+    /// A pod by `NAMESPACE/NAME` or UID.
+    Pod(String),
 }
 
 /// A cgroup in the hierarchy of the memory controller.
@@ -30,14 +39,8 @@ pub struct Cgroup {
     pub level: u64,
     /// Container that was asked for.
     pub container: Option<String>,
-}
-
-impl Cgroup {
-    /// One of its processes; `None` if it has none.
-    pub fn a_process(&self) -> Option<u32> {
-        let text = fs::read_to_string(self.directory.join("cgroup.procs")).ok()?;
-        text.lines().next()?.parse().ok()
-    }
+    /// Pod that was asked for.
+    pub pod: Option<String>,
 }
 
 /// Why there is none.
@@ -87,89 +90,146 @@ pub enum FindError {
          cgroup: --cgroup PATH"
     )]
     NoEngine(String),
+    /// Nobody knows such a pod.
+    #[error(
+        "no pod {name} is known to {asked}. List them with: {example}; or wait for it with --wait"
+    )]
+    NoPod {
+        /// As asked.
+        name: String,
+        /// Engines asked.
+        asked: String,
+        /// How to list pods.
+        example: String,
+    },
+    /// There is nobody to ask for a pod.
+    #[error(
+        "neither crictl nor kubectl was found to ask for the pod {0}. Name it by its UID: --pod UID"
+    )]
+    NoPodEngine(String),
+    /// The pod has no cgroup on this machine.
+    #[error(
+        "the pod {name} (UID {uid}) has no cgroup on this machine: it runs on another node, or not \
+         yet. Wait for it with --wait"
+    )]
+    PodElsewhere {
+        /// As asked.
+        name: String,
+        /// UID, as in the names of its cgroups.
+        uid: String,
+    },
+    /// Not the name of a pod.
+    #[error("{0} is no pod. Name one by NAMESPACE/NAME or by its UID")]
+    NotAPod(String),
 }
 
-/// The hierarchy that the memory controller is in.
-struct Hierarchy {
-    root: PathBuf,
-    /// Depth of that directory below the kernel's root: more than 0 inside a container.
-    depth: u64,
-    is_v1: bool,
-}
-
-impl Hierarchy {
-    fn find(mounts: &str) -> Option<Self> {
-        let mut unified = None;
-        for line in mounts.lines() {
-            let Some((before, after)) = line.split_once(" - ") else {
-                continue;
-            };
-            let before: Vec<&str> = before.split(' ').collect();
-            let after: Vec<&str> = after.split(' ').collect();
-            let (Some(within), Some(at)) = (before.get(3), before.get(4)) else {
-                continue;
-            };
-            let depth = within
-                .split('/')
-                .filter(|part| !part.is_empty() && *part != "..");
-            let found = |is_v1| Self {
-                root: PathBuf::from(at),
-                depth: depth.count() as u64,
-                is_v1,
-            };
-            match after[..] {
-                ["cgroup", _, options] if options.split(',').any(|o| o == "memory") => {
-                    return Some(found(true));
-                }
-                ["cgroup2", ..] => unified = Some(found(false)),
-                _ => {}
-            }
-        }
-        unified
-    }
-
-    /// The path of a process in it.
-    fn of(&self, pid: u32) -> Option<PathBuf> {
-        let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-        let path = text.lines().find_map(|line| {
-            let mut parts = line.splitn(3, ':');
-            let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
-            let is_it = match self.is_v1 {
-                true => controllers.split(',').any(|name| name == "memory"),
-                false => controllers.is_empty(),
-            };
-            is_it.then_some(path)
-        })?;
-        Some(self.root.join(path.trim_start_matches('/')))
+impl FindError {
+    /// What is not there now may come.
+    pub fn may_come(&self) -> bool {
+        matches!(
+            self,
+            Self::NoSuch { .. }
+                | Self::NoContainer { .. }
+                | Self::NoPod { .. }
+                | Self::PodElsewhere { .. }
+        )
     }
 }
 
-/// Finds it.
+/// Finds it, if it is there.
 ///
 /// # Errors
 ///
-/// [`FindError`] if it is not there (yet).
+/// [`FindError`] if it is not.
 pub fn find(wanted: &Wanted) -> Result<Cgroup, FindError> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let hierarchy = Hierarchy::find(&mounts).ok_or(FindError::NoHierarchy)?;
-    let (directory, container) = match wanted {
-        Wanted::Cgroup(name) => (by_name(name, &hierarchy)?, None),
-        Wanted::Container(name) => (by_container(name, &hierarchy)?, Some(name.clone())),
-    };
-    let no_such = || FindError::NoSuch {
-        name: directory.display().to_string(),
-        root: hierarchy.root.clone(),
-    };
-    let metadata = fs::metadata(&directory).map_err(|_| no_such())?;
-    let below = directory
-        .strip_prefix(&hierarchy.root)
-        .map_err(|_| no_such())?;
-    Ok(Cgroup {
-        id: metadata.ino(),
-        level: hierarchy.depth + below.components().count() as u64,
-        directory,
-        container,
-    })
+    let question = wanted.question()?;
+    let said = question.map(|question| question.ask_once());
+    wanted.look(&here()?, said.unwrap_or_default())
+}
+
+/// A look for what is not there yet.
+#[derive(Debug)]
+pub struct Search {
+    wanted: Wanted,
+    hierarchy: Hierarchy,
+    asker: Option<Asker>,
+}
+
+impl Search {
+    /// Begins to look.
+    ///
+    /// # Errors
+    ///
+    /// [`FindError`] if there is nowhere to look.
+    pub fn start(wanted: &Wanted) -> Result<Self, FindError> {
+        Ok(Self {
+            hierarchy: here()?,
+            asker: wanted.question()?.map(Asker::start),
+            wanted: wanted.clone(),
+        })
+    }
+
+    /// Looks once more.
+    ///
+    /// # Errors
+    ///
+    /// [`FindError`] if it is not there yet.
+    pub fn look(&self) -> Result<Cgroup, FindError> {
+        let said = self.asker.as_ref().map(Asker::latest);
+        self.wanted.look(&self.hierarchy, said.unwrap_or_default())
+    }
+}
+
+fn here() -> Result<Hierarchy, FindError> {
+    Hierarchy::here().ok_or(FindError::NoHierarchy)
+}
+
+impl Wanted {
+    /// What an engine has to be asked; `None` if nothing.
+    fn question(&self) -> Result<Option<Question>, FindError> {
+        match self {
+            Self::Cgroup(_) => Ok(None),
+            Self::Container(name) => Ok(Some(Question::Container(name.clone()))),
+            Self::Pod(name) if is_uid(name) => Ok(None),
+            Self::Pod(pod) => match pod.split_once('/') {
+                Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+                    Ok(Some(Question::Pod {
+                        namespace: namespace.to_owned(),
+                        name: name.to_owned(),
+                    }))
+                }
+                _ => Err(FindError::NotAPod(pod.clone())),
+            },
+        }
+    }
+
+    fn look(&self, hierarchy: &Hierarchy, said: Said) -> Result<Cgroup, FindError> {
+        let directory = match self {
+            Self::Cgroup(name) => by_name(name, hierarchy)?,
+            Self::Container(name) => by_container(name, hierarchy, said)?,
+            Self::Pod(name) => by_pod(name, hierarchy, said)?,
+        };
+        let (container, pod) = match self {
+            Self::Cgroup(_) => (None, None),
+            Self::Container(name) => (Some(name), None),
+            Self::Pod(name) => (None, Some(name)),
+        };
+        let no_such = || FindError::NoSuch {
+            name: directory.display().to_string(),
+            root: hierarchy.root.clone(),
+        };
+        let metadata = fs::metadata(&directory).map_err(|_| no_such())?;
+        let below = directory
+            .strip_prefix(&hierarchy.root)
+            .map_err(|_| no_such())?;
+        Ok(Cgroup {
+            id: metadata.ino(),
+            level: hierarchy.depth + below.components().count() as u64,
+            directory,
+            container: container.cloned(),
+            pod: pod.cloned(),
+        })
+    }
 }
 
 fn by_name(name: &str, hierarchy: &Hierarchy) -> Result<PathBuf, FindError> {
@@ -193,133 +253,59 @@ fn by_name(name: &str, hierarchy: &Hierarchy) -> Result<PathBuf, FindError> {
     }
 }
 
-/// Engines, and how each tells the PID of a container's first process.
-const ENGINES: [(&str, &[&str]); 4] = [
-    ("docker", &["inspect", "--format", "{{.State.Pid}}"]),
-    ("podman", &["inspect", "--format", "{{.State.Pid}}"]),
-    ("nerdctl", &["inspect", "--format", "{{.State.Pid}}"]),
-    (
-        "crictl",
-        &[
-            "inspect",
-            "--output",
-            "go-template",
-            "--template",
-            "{{.info.pid}}",
-        ],
-    ),
-];
-
-fn by_container(name: &str, hierarchy: &Hierarchy) -> Result<PathBuf, FindError> {
-    let mut asked = Vec::new();
-    for (engine, arguments) in ENGINES {
-        let Ok(output) = Command::new(engine)
-            .args(arguments)
-            .arg(name)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output()
-        else {
-            continue;
-        };
-        asked.push(engine);
-        let text = String::from_utf8_lossy(&output.stdout);
-        let pid = text.trim().parse().ok().filter(|pid: &u32| *pid != 0);
-        if let Some(directory) = pid.and_then(|pid| hierarchy.of(pid)) {
-            return Ok(directory);
-        }
+/// By the first process, else by the id in the name of the cgroup, which is there before the first
+/// process is in it.
+fn by_container(name: &str, hierarchy: &Hierarchy, said: Said) -> Result<PathBuf, FindError> {
+    let named = |Known { id, pid }: &Known| {
+        let running = pid.and_then(|pid| hierarchy.of(pid));
+        // The engine's own process for the container may have a cgroup beside it.
+        let is_it = |name: &str| name.contains(id) && !name.contains("conmon");
+        running.or_else(|| hierarchy.find_named(is_it))
+    };
+    if let Some(directory) = said.known.as_ref().and_then(named) {
+        return Ok(directory);
     }
     let name = name.to_owned();
-    match asked[..] {
-        [] => Err(FindError::NoEngine(name)),
-        [first, ..] => Err(FindError::NoContainer {
+    Err(match said.asked.first() {
+        None => FindError::NoEngine(name),
+        Some(first) => FindError::NoContainer {
             name,
-            asked: asked.join(", "),
+            asked: said.asked.join(", "),
             example: format!("{first} ps"),
-        }),
-    }
+        },
+    })
 }
 
-/// What the files of a cgroup say: in a report, the amounts of when there was most. What a kernel does not tell is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
-    /// `memory.current`, `memory.usage_in_bytes`.
-    pub usage_bytes: Option<u64>,
-    /// `memory.peak`, `memory.max_usage_in_bytes`.
-    pub peak_bytes: Option<u64>,
-    /// `memory.max`, `memory.limit_in_bytes`; `None` if there is no limit.
-    pub limit_bytes: Option<u64>,
-    /// Anonymous memory (`anon`; `rss` of v1).
-    pub anon_bytes: Option<u64>,
-    /// Page cache (`file`; `cache` of v1).
-    pub cache_bytes: Option<u64>,
-    /// Shared memory and tmpfs, part of the cache.
-    pub shmem_bytes: Option<u64>,
-    /// Kernel memory.
-    pub kernel_bytes: Option<u64>,
-    /// Times that the limit was hit (`max` of `memory.events`; `memory.failcnt`).
-    pub limit_hits: Option<u64>,
-    /// Processes killed for want of memory.
-    pub oom_kills: Option<u64>,
-}
-
-impl State {
-    /// Reads a cgroup's files.
-    pub fn read(directory: &Path) -> Self {
-        let text = |file: &str| fs::read_to_string(directory.join(file)).unwrap_or_default();
-        let number = |file: &str| text(file).trim().parse::<u64>().ok();
-        let (stat, events, oom) = (
-            text("memory.stat"),
-            text("memory.events"),
-            text("memory.oom_control"),
-        );
-        let key = |of: &str, name: &str| {
-            let line = of
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-            line.and_then(|value| value.parse::<u64>().ok())
-        };
-        let either = |v2: &str, v1: &str| key(&stat, v2).or_else(|| key(&stat, v1));
-        // Without a limit v1 gives the largest multiple of a page.
-        let limit = number("memory.max").or_else(|| {
-            number("memory.limit_in_bytes").filter(|limit| *limit < i64::MAX as u64 / 2)
-        });
-        Self {
-            usage_bytes: number("memory.current").or_else(|| number("memory.usage_in_bytes")),
-            peak_bytes: number("memory.peak").or_else(|| number("memory.max_usage_in_bytes")),
-            limit_bytes: limit,
-            anon_bytes: either("anon", "total_rss"),
-            cache_bytes: either("file", "total_cache"),
-            shmem_bytes: either("shmem", "total_shmem"),
-            kernel_bytes: key(&stat, "kernel").or_else(|| number("memory.kmem.usage_in_bytes")),
-            limit_hits: key(&events, "max").or_else(|| number("memory.failcnt")),
-            oom_kills: key(&events, "oom_kill").or_else(|| key(&oom, "oom_kill")),
+/// By its UID, as the kubelet names cgroups: `pod<UID>`, or with systemd
+/// `kubepods-<class>-pod<UID>.slice` with low lines in the UID.
+fn by_pod(name: &str, hierarchy: &Hierarchy, said: Said) -> Result<PathBuf, FindError> {
+    let pod = name.to_owned();
+    let uid = match (said.known, said.asked.first()) {
+        (Some(known), _) => known.id,
+        (None, _) if is_uid(name) => pod.clone(),
+        (None, None) => return Err(FindError::NoPodEngine(pod)),
+        (None, Some(first)) => {
+            let example = match *first {
+                "crictl" => "crictl pods",
+                _ => "kubectl get pods --all-namespaces",
+            };
+            return Err(FindError::NoPod {
+                name: pod,
+                asked: said.asked.join(", "),
+                example: example.to_owned(),
+            });
         }
-    }
+    };
+    let own = format!("pod{uid}");
+    let slice = format!("-pod{}.slice", uid.replace('-', "_"));
+    hierarchy
+        .find_named(|name| name == own || name.ends_with(&slice))
+        .ok_or(FindError::PodElsewhere { name: pod, uid })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_hierarchy_of_the_memory_controller_is_found_among_the_mounts() {
-        let v1 = "31 24 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
-                  32 24 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
-                  33 24 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
-        let found = Hierarchy::find(v1).unwrap();
-        assert_eq!(
-            (found.root.to_str(), found.is_v1),
-            (Some("/sys/fs/cgroup/memory"), true)
-        );
-        let inside = "33 24 0:29 /a/b /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-        let found = Hierarchy::find(inside).unwrap();
-        assert_eq!((found.depth, found.is_v1), (2, false));
-        assert!(Hierarchy::find("1 2 0:3 / / rw - ext4 /dev/vda rw\n").is_none());
-    }
-
-    #[test]
-    fn files_that_are_not_there_say_nothing() {
-        assert_eq!(State::read(Path::new("/no/such/cgroup")), State::default());
-    }
+/// A UID of a pod: that of an object, or of 32 digits if the kubelet read the pod from a file.
+fn is_uid(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
+    let dashes = text.bytes().filter(|byte| *byte == b'-').count();
+    digits == 32 && digits + dashes == text.len() && (dashes == 0 || dashes == 4)
 }

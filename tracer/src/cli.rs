@@ -22,6 +22,7 @@ Examples:
   memtrace --html run.html -- make -j8  the same, with a page of charts
   memtrace --pid 4711 --duration 30s    what a running process does for 30 s
   memtrace --container web              a container, until it ends
+  memtrace --pod shop/web-0 --wait      a pod of Kubernetes, not there yet
   memtrace --max-peak 2GiB -- ./job     exit code 100 if it needs more
   memtrace -o run.mtr -- ./job          keep all that happened in a capture
   memtrace report run.mtr               the same report again, from the capture
@@ -44,7 +45,7 @@ code is the command's (128+n for signal n). memtrace's own: 100 over --max-peak,
     after_help = EXAMPLES,
     args_conflicts_with_subcommands = true,
     max_term_width = 100,
-    override_usage = "memtrace [OPTIONS] -- CMD [ARG...]\n       memtrace [OPTIONS] --pid PID[,PID...]\n       memtrace [OPTIONS] --cgroup PATH | --container NAME\n       memtrace report FILE\n       memtrace judge FILE | --tools LIST -- CMD\n       memtrace check"
+    override_usage = "memtrace [OPTIONS] -- CMD [ARG...]\n       memtrace [OPTIONS] --pid PID[,PID...]\n       memtrace [OPTIONS] --cgroup PATH | --container NAME | --pod NS/NAME\n       memtrace report FILE\n       memtrace judge FILE | --tools LIST -- CMD\n       memtrace check"
 )]
 pub struct Arguments {
     /// What else to do.
@@ -65,12 +66,15 @@ pub struct Arguments {
     /// Trace a container, by name or id (docker, podman, nerdctl, crictl)
     #[arg(long, value_name = "NAME", conflicts_with_all = ["command", "pid"])]
     pub container: Option<String>,
-    /// Wait for a cgroup or container that is not there yet
+    /// Trace a pod of Kubernetes on this machine, all its containers, by name or UID
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with_all = ["command", "pid", "cgroup", "container"])]
+    pub pod: Option<String>,
+    /// Wait for a cgroup, container or pod that is not there yet
     #[arg(long)]
     pub wait: bool,
     /// Without capabilities and without hooks: look at /proc now and then. Not exact
     #[arg(long, conflicts_with_all = [
-        "pid", "cgroup", "container", "wait", "no_follow", "duration", "capture", "quantum", "phase_fn",
+        "pid", "cgroup", "container", "pod", "count_once", "wait", "no_follow", "duration", "capture", "quantum", "phase_fn",
         "phase_exec", "syscalls", "ring",
     ])]
     pub unprivileged: bool,
@@ -106,6 +110,10 @@ pub struct Arguments {
     /// process on the machine takes some 35 ns longer meanwhile
     #[arg(long)]
     pub syscalls: bool,
+    /// Tell memory that processes share counted once, too: PSS, read now and then near the peak. A
+    /// process that ends while it is read gives its memory back some milliseconds later
+    #[arg(long)]
+    pub count_once: bool,
     /// Size of the history's way out of the kernel: a power of two. What does not fit is lost, and
     /// counted; no peak depends on it [default: 4MiB]
     #[arg(long, value_name = "SIZE", value_parser = ring)]
@@ -195,10 +203,11 @@ impl Arguments {
     ///
     /// A usage [`Failure`] if there is nothing to trace.
     pub fn validate(&self) -> Result<(), Failure> {
-        let no_cgroup = self.cgroup.is_none() && self.container.is_none();
+        let no_cgroup = self.cgroup.is_none() && self.container.is_none() && self.pod.is_none();
         if self.wait && no_cgroup {
             return Err(Failure::usage(
-                "--wait waits for a cgroup or a container: name it with --cgroup or --container",
+                "--wait waits for a cgroup, a container or a pod: name it with --cgroup, \
+                 --container or --pod",
             ));
         }
         let none = self.pid.is_empty() && self.command.is_empty() && no_cgroup;

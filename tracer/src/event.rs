@@ -4,6 +4,8 @@
 //! other instruments, ledgers still open at the end, losses). Downstream of this nothing reads a
 //! clock, `/proc` or the environment.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tracer_common::{
     ledger::{Space, Target},
@@ -11,6 +13,12 @@ use tracer_common::{
         Called, Execed, Level, Marked, ProcessExited, ProcessFreed, ProcessLeft, ProcessStarted,
         SpaceClosed, SpaceOpened, Victim, VmChanged,
     },
+};
+
+use crate::{
+    cgroup::{Pressure, State},
+    kmsg::OomReport,
+    readings::VirtualLimits,
 };
 
 /// One thing that happened, or was read.
@@ -83,6 +91,9 @@ pub struct Begun {
     pub doubts: Vec<Doubt>,
     /// System calls were asked for.
     pub tells_syscalls: bool,
+    /// Shared memory counted once was asked for.
+    #[serde(default)]
+    pub counts_once: bool,
     /// Phases that are functions: their names, by the number that markers carry.
     pub functions: Vec<String>,
 }
@@ -107,12 +118,15 @@ pub enum TargetAsked {
         /// Descendants belong to them.
         follow: bool,
     },
-    /// `--cgroup`, `--container`.
+    /// `--cgroup`, `--container`, `--pod`.
     Cgroup {
         /// Its directory.
         path: String,
         /// Container that it is of; `None` if the cgroup itself was asked for.
         container_name: Option<String>,
+        /// Pod that it is of; `None` if another thing was asked for.
+        #[serde(default)]
+        pod_name: Option<String>,
     },
 }
 
@@ -167,12 +181,43 @@ pub enum Reading {
         /// `ru_majflt`.
         major_faults: u64,
     },
+    /// `smaps_rollup` of all processes of the target, read one after the other.
+    Pss(PssReading),
+    /// It could not be read for want of permission.
+    PssRefused,
     /// The cgroup that is the target, as it was read last.
     CgroupState {
         /// Path of its directory.
         path: String,
         /// What its files said.
-        state: crate::cgroup::State,
+        state: Box<State>,
+        /// As they were when the most could not have been given up.
+        #[serde(default)]
+        neediest: Option<Box<State>>,
+        /// How long tasks waited for memory meanwhile; `None` if the kernel does not tell.
+        #[serde(default)]
+        pressure: Option<Pressure>,
+    },
+    /// What the kernel's log says of kills for want of memory; read if there was one.
+    KernelLog {
+        /// In their order.
+        kills: Vec<OomReport>,
+        /// Why it could not be read; `None` if it could.
+        refused: Option<String>,
+    },
+    /// PID that a process has in a PID namespace of its own, as in a container.
+    Inside {
+        /// Number of the process.
+        process: u32,
+        /// Its PID in the innermost namespace.
+        pid: u32,
+    },
+    /// What bounded the virtual memory of a process that was refused some.
+    Limits {
+        /// Number of its space.
+        space: u32,
+        /// The bounds.
+        limits: VirtualLimits,
     },
     /// The target's memory cgroup.
     Cgroup {
@@ -187,6 +232,33 @@ pub enum Reading {
         /// What the file said when tracing began, bytes; `None` if it could not be read.
         start_peak_bytes: Option<u64>,
     },
+}
+
+/// Memory of the target counted once where it is shared, as `smaps_rollup` tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PssReading {
+    /// `CLOCK_MONOTONIC` at its begin and end, nanoseconds.
+    pub from_ns: u64,
+    /// See `from_ns`.
+    pub until_ns: u64,
+    /// Which reading it was.
+    pub nth: u32,
+    /// Processes read.
+    pub processes: u32,
+    /// Processes that ended before they could be read.
+    pub ended: u32,
+    /// Neither resident memory nor fault counts of any process moved meanwhile.
+    pub stood_still: bool,
+    /// Sum of `Rss`, bytes.
+    pub rss_bytes: u64,
+    /// Sum of `Pss`, bytes.
+    pub pss_bytes: u64,
+    /// Sum of `Pss_Anon`, bytes.
+    pub anon_bytes: u64,
+    /// Sum of `Pss_File`, bytes.
+    pub file_bytes: u64,
+    /// Sum of `Pss_Shmem`, bytes.
+    pub shmem_bytes: u64,
 }
 
 /// How tracing ended.
@@ -211,9 +283,9 @@ pub struct Ended {
     pub read: [u64; tracer_common::record::kind::COUNT],
     /// Bytes that could not be decoded as a record: a defect, 0 otherwise.
     pub undecoded: u64,
-    /// Events that the kernel did not hand to a program (`recursion_misses` of its descriptor);
-    /// `None` if it does not tell.
-    pub missed_runs: Option<u64>,
+    /// Events that the kernel did not hand to a program (`recursion_misses` of its descriptor), by
+    /// tracepoint, where there were any; `None` if it does not tell.
+    pub missed_runs: Option<BTreeMap<String, u64>>,
     /// memtrace's own peak RSS, bytes, as its own `/proc` says; `None` if unreadable.
     pub tracer_peak_rss_bytes: Option<u64>,
     /// memtrace's own CPU time, nanoseconds.

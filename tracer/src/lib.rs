@@ -17,6 +17,7 @@ pub mod functions;
 pub mod host;
 pub mod judge;
 pub mod kernel;
+pub mod kmsg;
 pub mod mark;
 pub mod model;
 pub mod output;

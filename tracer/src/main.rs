@@ -70,6 +70,7 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
         quantum_bytes: arguments.quantum,
         programs_are_phases: arguments.phase_exec,
         tells_syscalls: arguments.syscalls,
+        counts_once: arguments.count_once,
         ring_bytes: arguments.ring,
         status_line: !arguments.quiet,
         samplers: None,
@@ -135,7 +136,10 @@ fn status_of(pid: Pid) -> anyhow::Result<Exit> {
 fn wanted_cgroup(arguments: &Arguments) -> Option<Wanted> {
     let named = |name: &Option<String>, kind: fn(String) -> Wanted| name.clone().map(kind);
     let cgroup = named(&arguments.cgroup, Wanted::Cgroup);
-    cgroup.or_else(|| named(&arguments.container, Wanted::Container))
+    let container = || named(&arguments.container, Wanted::Container);
+    cgroup
+        .or_else(container)
+        .or_else(|| named(&arguments.pod, Wanted::Pod))
 }
 
 fn what(arguments: &Arguments) -> Result<What, Failure> {
@@ -174,7 +178,7 @@ fn functions(arguments: &Arguments) -> anyhow::Result<Vec<Function>> {
         let first = match (arguments.pid.first(), wanted_cgroup(arguments)) {
             (None, Some(wanted)) => cgroup::find(&wanted)
                 .ok()
-                .and_then(|found| found.a_process()),
+                .and_then(|found| cgroup::processes(&found.directory).first().copied()),
             (pid, _) => pid.copied(),
         };
         let pid = first.context(

@@ -145,6 +145,12 @@ impl Model {
                 self.phases.add(*record, pid);
             }
             Event::SpaceAlive(ledger) => self.ledger(&ledger),
+            Event::Reading(Reading::Inside { process, pid }) => {
+                // A process that was folded meanwhile stays folded.
+                if let Some(process) = self.processes.get_mut(&process) {
+                    process.pid_inside = Some(pid);
+                }
+            }
             Event::Reading(reading) => self.readings.push(reading),
             Event::Ended(ended) => {
                 self.saw(ended.at_ns);

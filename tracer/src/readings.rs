@@ -1,11 +1,8 @@
-//! Readings of other instruments: what `/proc` and the cgroup files say at this moment. Reads
-//! files, judges nothing.
+//! Readings of other instruments: what `/proc` says at this moment. Reads files, judges nothing.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, io};
+
+use serde::{Deserialize, Serialize};
 
 /// Memory of a process as `/proc` shows it, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +35,99 @@ pub fn proc_memory(pid: u32, page_bytes: u64) -> Option<ProcMemory> {
     })
 }
 
+/// Sums over the mappings of a process, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rollup {
+    /// `Rss`.
+    pub rss_bytes: u64,
+    /// `Pss`: each page by its share.
+    pub pss_bytes: u64,
+    /// `Pss_Anon`.
+    pub pss_anon_bytes: u64,
+    /// `Pss_File`.
+    pub pss_file_bytes: u64,
+    /// `Pss_Shmem`.
+    pub pss_shmem_bytes: u64,
+}
+
+/// Reads `smaps_rollup`: the kernel walks the process's page tables for it.
+///
+/// # Errors
+///
+/// If the process is gone, or not the reader's to look at.
+pub fn rollup(pid: u32) -> io::Result<Rollup> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    rolled_up(&text).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+fn rolled_up(text: &str) -> Option<Rollup> {
+    let bytes = |name: &str| {
+        let of = |line: &str| Some(line.strip_prefix(name)?.trim().to_owned());
+        let kib = text.lines().find_map(of)?;
+        Some(kib.strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+    };
+    Some(Rollup {
+        rss_bytes: bytes("Rss:")?,
+        pss_bytes: bytes("Pss:")?,
+        pss_anon_bytes: bytes("Pss_Anon:")?,
+        pss_file_bytes: bytes("Pss_File:")?,
+        pss_shmem_bytes: bytes("Pss_Shmem:")?,
+    })
+}
+
+/// Faults of a process, minor and major together; `None` if it is gone.
+pub fn faults(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may itself hold brackets and spaces; the state is the first field after.
+    let fields = text.get(text.rfind(')')? + 2..)?;
+    let fields: Vec<&str> = fields.split(' ').collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    Some(number(7)? + number(9)?)
+}
+
+/// What bounds the virtual memory of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualLimits {
+    /// `Max address space` (`ulimit -v`); `None` if unlimited.
+    pub address_space_bytes: Option<u64>,
+    /// `Max data size` (`ulimit -d`); `None` if unlimited.
+    pub data_bytes: Option<u64>,
+    /// `vm.overcommit_memory`: 0 refuses what no machine of this size could hold, 1 nothing, 2 what
+    /// goes beyond `CommitLimit`.
+    pub overcommit: Option<u64>,
+    /// Memory and swap of the machine.
+    pub machine_bytes: Option<u64>,
+    /// `CommitLimit`.
+    pub commit_limit_bytes: Option<u64>,
+    /// `Committed_AS`.
+    pub committed_bytes: Option<u64>,
+}
+
+/// Reads them; `None` if the process is gone.
+pub fn virtual_limits(pid: u32) -> Option<VirtualLimits> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let soft = |name: &str| {
+        let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    let machine = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let bytes = |name: &str| {
+        let line = machine.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+    };
+    let overcommit = fs::read_to_string("/proc/sys/vm/overcommit_memory").ok();
+    Some(VirtualLimits {
+        address_space_bytes: soft("Max address space"),
+        data_bytes: soft("Max data size"),
+        overcommit: overcommit.and_then(|text| text.trim().parse().ok()),
+        machine_bytes: bytes("MemTotal:")
+            .zip(bytes("SwapTotal:"))
+            .map(|(memory, swap)| memory + swap),
+        commit_limit_bytes: bytes("CommitLimit:"),
+        committed_bytes: bytes("Committed_AS:"),
+    })
+}
+
 /// Thread group of a PID: itself for a process, another for a thread; `None` if there is no such.
 pub fn thread_group(pid: u32) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -47,6 +137,17 @@ pub fn thread_group(pid: u32) -> Option<u32> {
         .trim()
         .parse()
         .ok()
+}
+
+/// PID of a process in the innermost of its PID namespaces; `None` if that is the one of `/proc`
+/// here, or if the process is gone.
+pub fn pid_inside(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let pids = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    let inner = pids.split_whitespace().skip(1).last()?;
+    inner.parse().ok()
 }
 
 /// Real user id of a process; `None` if it is gone.
@@ -61,70 +162,6 @@ pub fn owner(pid: u32) -> Option<u32> {
         .ok()
 }
 
-/// A memory cgroup, v1 or v2.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemoryCgroup {
-    /// Its directory.
-    pub directory: PathBuf,
-    /// Name of the file that holds its peak.
-    pub peak_file: &'static str,
-}
-
-impl MemoryCgroup {
-    /// The memory cgroup of a process, if its hierarchy is mounted where it is usually.
-    pub fn of(pid: u32) -> Option<Self> {
-        let membership = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-        Self::locate(&membership, Path::new("/sys/fs/cgroup"))
-    }
-
-    fn locate(membership: &str, mount: &Path) -> Option<Self> {
-        let path = |controllers: &str| {
-            membership.lines().find_map(|line| {
-                let (_, rest) = line.split_once(':')?;
-                let (names, path) = rest.split_once(':')?;
-                names
-                    .split(',')
-                    .any(|name| name == controllers)
-                    .then(|| path.trim_start_matches('/'))
-            })
-        };
-        [
-            (
-                path("memory"),
-                mount.join("memory"),
-                "memory.max_usage_in_bytes",
-            ),
-            (path(""), mount.to_owned(), "memory.peak"),
-        ]
-        .into_iter()
-        .find_map(|(path, root, peak_file)| {
-            let directory = root.join(path?);
-            directory.join(peak_file).exists().then_some(Self {
-                directory,
-                peak_file,
-            })
-        })
-    }
-
-    /// Highest usage so far, bytes.
-    pub fn peak_bytes(&self) -> Option<u64> {
-        fs::read_to_string(self.directory.join(self.peak_file))
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
-    }
-
-    /// Processes in it.
-    pub fn processes(&self) -> BTreeSet<u32> {
-        fs::read_to_string(self.directory.join("cgroup.procs"))
-            .unwrap_or_default()
-            .lines()
-            .filter_map(|line| line.parse().ok())
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +170,24 @@ mod tests {
     fn a_process_that_is_not_there_reads_as_none() {
         assert_eq!(proc_memory(u32::MAX, 4096), None);
         assert_eq!(thread_group(u32::MAX), None);
+    }
+
+    #[test]
+    fn a_rollup_is_read_by_its_names() {
+        let text = "55d0-7ffe ---p 00000000 00:00 0    [rollup]\nRss:    1204 kB\nPss:     300 kB\n\
+                    Pss_Dirty: 4 kB\nPss_Anon:  96 kB\nPss_File: 204 kB\nPss_Shmem:  0 kB\n";
+        let found = rolled_up(text).unwrap();
+        assert_eq!((found.rss_bytes, found.pss_bytes), (1_204 << 10, 300 << 10));
+        assert_eq!(
+            (
+                found.pss_anon_bytes,
+                found.pss_file_bytes,
+                found.pss_shmem_bytes
+            ),
+            (96 << 10, 204 << 10, 0)
+        );
+        assert_eq!(rolled_up(""), None);
+        assert!(rollup(std::process::id()).unwrap().rss_bytes > 0);
     }
 
     #[test]

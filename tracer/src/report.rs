@@ -7,10 +7,13 @@
 
 mod build;
 pub mod certainty;
+mod cgroup;
 mod checks;
 mod history;
 mod oom;
 mod phases;
+mod pss;
+mod refusals;
 pub mod sampled;
 pub mod schema;
 mod scope;

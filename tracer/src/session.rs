@@ -3,11 +3,14 @@
 
 mod followed;
 mod living;
+mod looks;
+mod pss;
 mod status;
 mod watch;
 
 use std::{
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
+    path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -17,7 +20,7 @@ use nix::{
         signal::{SigSet, Signal, kill},
         signalfd::{SfdFlags, SignalFd},
     },
-    unistd::Pid,
+    unistd::{Pid, Uid},
 };
 use tracer_common::{
     ledger::Space,
@@ -27,12 +30,14 @@ use tracer_common::{
 use self::{
     followed::Followed,
     living::{Alive, Living},
+    looks::Looks,
+    pss::Pss,
     status::Status,
     watch::watch,
 };
 use crate::{
     capture::{self, Destination, Writer},
-    cgroup::{Cgroup, Wanted},
+    cgroup::{self, Cgroup, Hierarchy, Wanted},
     command::{
         holder::Holder,
         reaped::{Reaped, pidfd, reap},
@@ -45,9 +50,10 @@ use crate::{
         attach::{Live, object},
         facts::Facts,
         plan::{Asked, DEFAULT_QUANTUM_BYTES, Plan},
+        privilege,
     },
     model::Model,
-    readings::{self, MemoryCgroup},
+    readings,
     report::schema::Report,
     sampler,
 };
@@ -87,6 +93,8 @@ pub struct How {
     pub tells_syscalls: bool,
     /// Functions that are phases.
     pub functions: Vec<Function>,
+    /// Memory that processes share is counted once, too.
+    pub counts_once: bool,
     /// Size of the ring that carries levels.
     pub ring_bytes: Option<u32>,
     /// Tell on the way how far it has come, where a terminal allows it.
@@ -126,14 +134,33 @@ pub fn run(what: What, how: How, capture: Option<Destination>) -> Result<Outcome
         .enable_time()
         .build()
         .context("no event loop can be made")?;
-    runtime.block_on(Session::start(what, how, capture)?.follow())
+    let outcome = runtime.block_on(Session::start(what, how, capture)?.follow());
+    // A reading of PSS that is still going on is of no use any more.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// The target's cgroup as it was when tracing began.
 struct AtStart {
-    cgroup: MemoryCgroup,
+    directory: PathBuf,
+    /// Name of the file that holds its peak.
+    file: &'static str,
     peak_bytes: Option<u64>,
     strangers: u32,
+}
+
+impl AtStart {
+    /// Of the process's cgroup; `None` if that has no peak.
+    fn of(pid: u32) -> Option<Self> {
+        let hierarchy = Hierarchy::here()?;
+        let (directory, file) = (hierarchy.of(pid)?, hierarchy.peak_file());
+        directory.join(file).exists().then(|| Self {
+            peak_bytes: cgroup::number(&directory.join(file)),
+            directory,
+            file,
+            strangers: 0,
+        })
+    }
 }
 
 struct Session {
@@ -146,6 +173,8 @@ struct Session {
     command: Option<(Pid, OwnedFd)>,
     cgroup: Option<AtStart>,
     followed: Option<Followed>,
+    pss: Pss,
+    looks: Looks,
     signals: SignalFd,
     status: Option<Status>,
 }
@@ -166,11 +195,18 @@ impl Session {
             ring_bytes: how.ring_bytes,
             page_bytes,
         };
-        let plan = Plan::make(&asked, &facts).context("memtrace check tells more")?;
+        let plan = Plan::make(&asked, &facts)
+            .map_err(|refusal| anyhow::anyhow!("{refusal}. memtrace check tells more"))?;
         let object = object().context("tracing cannot be set up")?;
         let mut live = Live::attach(&object, &plan).context("tracing cannot be set up")?;
-        live.attach_functions(&how.functions)
-            .context("the functions cannot be made phases")?;
+        live.attach_functions(&how.functions).context(
+            if privilege::may_probe_programs(&privilege::effective()) {
+                "the functions cannot be made phases"
+            } else {
+                "the functions cannot be made phases. Many kernels want CAP_SYS_ADMIN for that: \
+                 run memtrace with sudo"
+            },
+        )?;
         // From here on a signal ends the run with a report.
         let mut mask = SigSet::empty();
         mask.add(Signal::SIGINT);
@@ -179,7 +215,14 @@ impl Session {
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .context("signals cannot be waited for")?;
         let mut followed = match &what {
-            What::Cgroup { wanted, wait } => Some(Followed::find(wanted, *wait, &signals)?),
+            What::Cgroup { wanted, wait } => {
+                // Loads the census, which takes a tenth of a second: what is waited for may not
+                // last as long.
+                live.refresh().context("tracing cannot be set up")?;
+                let found = Followed::find(wanted, *wait, &signals)?;
+                ensure_mine(&found.cgroup.directory)?;
+                Some(found)
+            }
             _ => None,
         };
         let start_ns = host::monotonic_ns();
@@ -208,6 +251,7 @@ impl Session {
                     TargetAsked::Cgroup {
                         path: cgroup.directory.display().to_string(),
                         container_name: cgroup.container.clone(),
+                        pod_name: cgroup.pod.clone(),
                     },
                     Vec::new(),
                 )
@@ -228,10 +272,11 @@ impl Session {
             quantum_grows: how.quantum_bytes.is_none(),
             hooks: plan.hooks(),
             tells_syscalls: how.tells_syscalls,
+            counts_once: how.counts_once,
             functions: how.functions.iter().map(|of| of.name.clone()).collect(),
             doubts: plan.doubts,
         };
-        let cgroup = asked_pids.first().and_then(|pid| MemoryCgroup::of(*pid));
+        let cgroup = asked_pids.first().and_then(|pid| AtStart::of(*pid));
         let command = match what {
             What::Command { holder, .. } => {
                 let fd = pidfd(holder.pid).context("the command cannot be watched")?;
@@ -273,15 +318,16 @@ impl Session {
             command,
             cgroup: None,
             followed,
+            pss: Pss::new(page_bytes),
+            looks: Looks::new(),
             signals,
             status: None,
         };
         session.take(Event::Begun(Box::new(begun)));
         session.fetch();
         session.cgroup = cgroup.map(|cgroup| AtStart {
-            peak_bytes: cgroup.peak_bytes(),
-            strangers: session.strangers(&cgroup),
-            cgroup,
+            strangers: session.strangers(&cgroup.directory),
+            ..cgroup
         });
         if session.how.status_line {
             session.status = Status::start(asked_pids, page_bytes);
@@ -303,6 +349,9 @@ impl Session {
         if let Some(capture) = capture {
             capture.flush_if_due();
         }
+        if let Some(reading) = self.looks.limits(&self.model) {
+            self.take(Event::Reading(reading));
+        }
     }
 
     /// Reads the files of the cgroup that is the target.
@@ -322,13 +371,10 @@ impl Session {
         );
     }
 
-    fn strangers(&self, cgroup: &MemoryCgroup) -> u32 {
+    fn strangers(&self, cgroup: &Path) -> u32 {
         let own = self.living.pids();
-        cgroup
-            .processes()
-            .iter()
-            .filter(|pid| !own.contains(pid))
-            .count() as u32
+        let there = cgroup::processes(cgroup);
+        there.iter().filter(|pid| !own.contains(pid)).count() as u32
     }
 
     async fn follow(mut self) -> Result<Outcome, Failure> {
@@ -345,7 +391,22 @@ impl Session {
                 .duration
                 .map(|duration| duration.saturating_sub(began.elapsed()));
             tokio::select! {
-                _ = ticks.tick() => self.read_followed(),
+                _ = ticks.tick() => {
+                    self.read_followed();
+                    for reading in self.looks.look(&mut self.living) {
+                        self.take(Event::Reading(reading));
+                    }
+                    if self.how.counts_once {
+                        let target = self.live.ledgers.target();
+                        let target = target.context("the ledger cannot be read")?;
+                        self.pss.start_if_due(&target, &self.living);
+                    }
+                }
+                reading = self.pss.taken(), if self.pss.is_running() => {
+                    if let Some(reading) = reading {
+                        self.take(Event::Reading(reading));
+                    }
+                }
                 ready = lives.readable() => {
                     ready.context("the ring cannot be waited for")?.clear_ready();
                 }
@@ -473,6 +534,13 @@ impl Session {
             };
             self.take(Event::SpaceClosed(Box::new(SpaceClosed { header, ledger })));
         }
+        if self.live.rings.counts.read[kind::VICTIM as usize] > 0 {
+            let reading = self.looks.log();
+            self.take(Event::Reading(reading));
+        }
+        if let Some(reading) = self.pss.last() {
+            self.take(Event::Reading(reading));
+        }
         if let Some(mut followed) = self.followed.take() {
             followed.read();
             if let Some(reading) = followed.reading() {
@@ -480,16 +548,17 @@ impl Session {
             }
         }
         if let Some(AtStart {
-            cgroup,
+            directory,
+            file,
             peak_bytes: start_peak_bytes,
             strangers,
         }) = self.cgroup.take()
         {
             let reading = Reading::Cgroup {
-                path: cgroup.directory.display().to_string(),
-                file: cgroup.peak_file.to_owned(),
-                peak_bytes: cgroup.peak_bytes(),
-                strangers: strangers.max(self.strangers(&cgroup)),
+                path: directory.display().to_string(),
+                file: file.to_owned(),
+                peak_bytes: cgroup::number(&directory.join(file)),
+                strangers: strangers.max(self.strangers(&directory)),
                 start_peak_bytes,
             };
             self.take(Event::Reading(reading));
@@ -562,6 +631,18 @@ impl Session {
             doubts: Vec::new(),
         })
     }
+}
+
+/// A cgroup of another user's is for those who may look into that user's processes.
+fn ensure_mine(directory: &Path) -> anyhow::Result<()> {
+    let owner = std::fs::metadata(directory).map(|metadata| metadata.uid());
+    let owner = owner.with_context(|| format!("{} cannot be read", directory.display()))?;
+    anyhow::ensure!(
+        owner == Uid::current().as_raw() || privilege::may_trace_others(&privilege::effective()),
+        "the cgroup {} belongs to another user. Run memtrace as root, or with CAP_SYS_PTRACE",
+        directory.display()
+    );
+    Ok(())
 }
 
 /// Gives an event to all that want it.

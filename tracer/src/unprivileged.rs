@@ -18,6 +18,7 @@ use nix::{
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::{
+    cgroup::{self, Hierarchy},
     command::{
         holder::Holder,
         identity::Identity,
@@ -27,7 +28,7 @@ use crate::{
     failure::Failure,
     host,
     kernel::attach::object,
-    readings::{self, MemoryCgroup},
+    readings,
     report::{
         sampled,
         schema::{Exit, Host, Report, Tool},
@@ -53,8 +54,13 @@ pub fn run(
     let number = pid.as_raw().unsigned_abs();
     let page_bytes = host::page_bytes();
     let held = readings::proc_memory(number, page_bytes);
-    let cgroup = MemoryCgroup::of(number);
-    let cgroup_before = cgroup.as_ref().and_then(MemoryCgroup::peak_bytes);
+    let hierarchy = Hierarchy::here();
+    let cgroup = hierarchy
+        .as_ref()
+        .and_then(|hierarchy| hierarchy.of(number));
+    let peak_file = hierarchy.as_ref().map_or("", Hierarchy::peak_file);
+    let cgroup_peak = || cgroup::number(&cgroup.as_ref()?.join(peak_file));
+    let cgroup_before = cgroup_peak();
     let (watch, start) = Watch::start(pid, vec![(Watcher::new(number), every)])
         .context("no sampler can be started")?;
     // From here on a signal ends the run with a report.
@@ -74,7 +80,8 @@ pub fn run(
     start.now();
     let is_over = wait(pid, &end, &signals).context("the command cannot be waited for")?;
     let end_ns = host::monotonic_ns();
-    let strangers = cgroup.as_ref().map(MemoryCgroup::processes);
+    let strangers = cgroup.as_ref().map(|cgroup| cgroup::processes(cgroup));
+    let cgroup_after = cgroup_peak();
     let mut exit = None;
     let mut max_rss_bytes = None;
     if is_over {
@@ -93,11 +100,6 @@ pub fn run(
         .map(|(after, before)| after - before);
     let mut seen = watch.finish();
     let watcher = seen.pop().context("the sampler has failed")?.eye;
-    let hierarchy = match cgroup.as_ref().map(|cgroup| cgroup.peak_file) {
-        Some("memory.peak") => "v2",
-        Some(_) => "v1",
-        None => "none",
-    };
     let own = readings::proc_memory(std::process::id(), page_bytes);
     let run = sampled::Run {
         tool: Tool {
@@ -109,7 +111,10 @@ pub fn run(
             arch: std::env::consts::ARCH.to_owned(),
             cpus: host::possible_cpus(),
             page_bytes,
-            cgroup: hierarchy.to_owned(),
+            cgroup: hierarchy
+                .as_ref()
+                .map_or("none", Hierarchy::version)
+                .to_owned(),
         },
         argv: command
             .iter()
@@ -123,17 +128,12 @@ pub fn run(
             true => EndReason::TargetEnded,
             false => EndReason::Interrupted,
         },
-        cgroup: cgroup.map(|cgroup| {
+        cgroup: cgroup.map(|_| {
             let known = |pid: &&u32| watcher.processes.contains_key(pid);
             let others = strangers.unwrap_or_default();
             let others = others.len() - others.iter().filter(known).count();
             let others = u32::try_from(others).unwrap_or(u32::MAX);
-            (
-                cgroup.peak_file.to_owned(),
-                others,
-                cgroup_before,
-                cgroup.peak_bytes(),
-            )
+            (peak_file.to_owned(), others, cgroup_before, cgroup_after)
         }),
         watcher,
         every_ns: u64::try_from(every.as_nanos()).unwrap_or(u64::MAX),

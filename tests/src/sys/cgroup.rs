@@ -49,6 +49,12 @@ impl Cgroup {
         self.directory.to_str().expect("a path in UTF-8")
     }
 
+    /// Its path below the root of the hierarchy, as the kernel writes it.
+    pub fn name(&self) -> String {
+        let below = self.directory.strip_prefix(root()).expect("below the root");
+        format!("/{}", below.display())
+    }
+
     /// Limits its memory.
     pub fn limit(&self, bytes: u64) {
         let files = ["memory.max", "memory.limit_in_bytes"];
@@ -57,6 +63,21 @@ impl Cgroup {
             .find(|file| file.exists())
             .expect("a file for the limit");
         fs::write(&file, bytes.to_string()).expect("a limit");
+    }
+
+    /// It has this file.
+    pub fn has(&self, file: &str) -> bool {
+        self.directory.join(file).exists()
+    }
+
+    /// What is charged to it, bytes.
+    pub fn usage(&self) -> u64 {
+        let files = ["memory.current", "memory.usage_in_bytes"];
+        let mut texts = files
+            .map(|file| fs::read_to_string(self.directory.join(file)))
+            .into_iter();
+        let text = texts.find_map(Result::ok).expect("a file for the usage");
+        text.trim().parse().expect("a number")
     }
 
     /// Moves a process into it.

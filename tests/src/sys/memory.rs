@@ -76,6 +76,35 @@ impl Map {
         map
     }
 
+    /// Maps `count` huge pages of hugetlb.
+    pub fn hugetlb(count: usize) -> Self {
+        let pages = count * huge_page_pages();
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let bytes = pages * page_bytes();
+        // SAFETY: no address is asked for, so nothing that exists is replaced.
+        let start = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, flags, -1, 0) };
+        assert!(
+            start != libc::MAP_FAILED,
+            "mmap: {}",
+            io::Error::last_os_error()
+        );
+        let start = NonNull::new(start.cast()).expect("mmap chose an address");
+        Self { start, pages }
+    }
+
+    /// Writes to the first page of each huge page.
+    pub fn write_each_huge(&self) {
+        (0..self.pages)
+            .step_by(huge_page_pages())
+            .for_each(|page| self.write(page));
+    }
+
+    /// Has the kernel move all of it to swap (`MADV_PAGEOUT`), as far as it can.
+    pub fn page_out(&self) {
+        self.advise(0, self.pages, libc::MADV_PAGEOUT);
+    }
+
     /// Maps `pages` pages by one call and says nothing more to the kernel.
     pub fn mapped(kind: Kind<'_>, pages: usize) -> Self {
         Self::raw(kind, pages)
@@ -87,6 +116,20 @@ impl Map {
         // SAFETY: no address is asked for, and nothing is mapped.
         let got = unsafe { libc::mmap(ptr::null_mut(), 0, libc::PROT_READ, flags, -1, 0) };
         assert_eq!(got, libc::MAP_FAILED, "a mapping of no length");
+    }
+
+    /// Asks for more than there can be, which is refused for want of memory.
+    pub fn beyond(bytes: usize) {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: no address is asked for, and nothing is mapped.
+        let got = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, flags, -1, 0) };
+        let error = io::Error::last_os_error().raw_os_error();
+        assert_eq!(
+            (got, error),
+            (libc::MAP_FAILED, Some(libc::ENOMEM)),
+            "{bytes} bytes"
+        );
     }
 
     /// Lays a new private mapping over `pages` pages from `first` on.
@@ -338,6 +381,15 @@ pub fn memfd(pages: usize) -> File {
     };
     file.set_len((pages * page_bytes()) as u64)
         .expect("ftruncate of a memfd");
+    file
+}
+
+/// An own file of `pages` pages on tmpfs, without a name.
+pub fn tmpfs_file(pages: usize) -> File {
+    let file = unnamed_file(Path::new("/dev/shm"));
+    assert!(is_on_tmpfs(&file), "/dev/shm is no tmpfs");
+    file.set_len((pages * page_bytes()) as u64)
+        .expect("ftruncate");
     file
 }
 

@@ -39,6 +39,9 @@ pub fn mmap_lock_acquire_returned(ctx: BtfTracePointContext) -> i32 {
 /// The lock was taken, or kept for reading.
 #[inline(always)]
 pub fn taken(mm: Mm, write: u64, got: u64) {
+    if got & 1 == 0 {
+        return;
+    }
     let Some(space) = ledger::find(mm) else {
         return;
     };
@@ -47,7 +50,7 @@ pub fn taken(mm: Mm, write: u64, got: u64) {
         if unsafe { (*space).vm.writing } != 0 {
             wrote(mm, space, true);
         }
-    } else if got & 1 != 0 {
+    } else {
         // SAFETY: as above.
         unsafe {
             (*space).vm.before = mm.total_vm();

@@ -20,6 +20,7 @@ use crate::{
 fn begun(argv: Vec<String>) -> Event {
     Event::Begun(Box::new(Begun {
         tells_syscalls: false,
+        counts_once: false,
         functions: vec!["solve".to_owned()],
         tool_version: "0.1.0".into(),
         bpf_sha256: "00".into(),
@@ -134,7 +135,7 @@ fn any_ended() -> impl Strategy<Value = Event> {
                 target: value(&bytes).expect("enough bytes"),
                 command_status,
                 emitted: counts,
-                missed_runs: command_status.map(|_| counts[2]),
+                missed_runs: command_status.map(|_| [(text.clone(), counts[2])].into()),
                 doubts: vec![Doubt {
                     id: text.clone(),
                     text,

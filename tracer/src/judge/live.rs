@@ -196,6 +196,7 @@ fn how() -> How {
         quantum_bytes: Some(QUANTUM_BYTES),
         programs_are_phases: false,
         tells_syscalls: false,
+        counts_once: false,
         functions: Vec::new(),
         ring_bytes: Some(RING_BYTES),
         status_line: false,

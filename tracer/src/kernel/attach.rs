@@ -58,13 +58,14 @@ pub enum AttachError {
     #[error("the kernel refused to load memtrace's programs")]
     Load(#[source] Box<EbpfError>),
     /// The kernel refused a program.
-    #[error("the kernel refused the program {program} for {subject}: {error}")]
+    #[error("the kernel refused the program {program} for {subject}")]
     Program {
         /// Name.
         program: String,
         /// What it is for.
         subject: String,
         /// Why; large, since it can hold the verifier's log.
+        #[source]
         error: Box<ProgramError>,
     },
     /// Type information could not be read.
@@ -313,7 +314,7 @@ impl Live {
 
     /// Events that the kernel kept from our programs, because one was active on that CPU already:
     /// at most so many, as the programs' descriptors tell. `None` if the kernel does not tell.
-    pub fn missed_runs(&self) -> Option<u64> {
+    pub fn missed_runs(&self) -> Option<BTreeMap<String, u64>> {
         let mut skipped = BTreeMap::new();
         for (name, program) in self.bpf.programs() {
             // Programs that were not loaded have no descriptor.
@@ -331,7 +332,7 @@ impl Live {
 
 /// Events missed at most, from how often each program was skipped. Where a tracepoint has two
 /// programs, an event is missed only if both were.
-fn missed(attached: &[Planned], mut skipped: BTreeMap<&str, u64>) -> u64 {
+fn missed(attached: &[Planned], mut skipped: BTreeMap<&str, u64>) -> BTreeMap<String, u64> {
     let mut by_tracepoint = BTreeMap::new();
     for planned in attached {
         if let Some(skipped) = skipped.remove(planned.name)
@@ -341,7 +342,12 @@ fn missed(attached: &[Planned], mut skipped: BTreeMap<&str, u64>) -> u64 {
             *least = skipped.min(*least);
         }
     }
-    by_tracepoint.values().sum::<u64>() + skipped.values().sum::<u64>()
+    let of_others = skipped.into_iter();
+    let missed = by_tracepoint.into_iter().chain(of_others);
+    missed
+        .filter(|(_, missed)| *missed > 0)
+        .map(|(name, missed)| (name.to_owned(), missed))
+        .collect()
 }
 
 /// Loads what is to be attached. The kernel checks a program on the CPU that asks for it, which is
@@ -431,10 +437,15 @@ mod tests {
                 ("function_entered", function),
                 ("sched_process_exit", 7),
             ];
-            missed(&attached, BTreeMap::from(skipped))
+            let missed = missed(&attached, BTreeMap::from(skipped));
+            missed.into_iter().collect::<Vec<_>>()
         };
-        assert_eq!(missed(5, 0, 0, 0), 0);
-        assert_eq!(missed(5, 2, 1, 0), 3);
-        assert_eq!(missed(0, 2, 0, 4), 4);
+        let named = |name: &str, missed: u64| (name.to_owned(), missed);
+        assert_eq!(missed(5, 0, 0, 0), []);
+        assert_eq!(
+            missed(5, 2, 1, 0),
+            [named("exit_mmap", 2), named("rss_stat", 1)]
+        );
+        assert_eq!(missed(0, 2, 0, 4), [named("function_entered", 4)]);
     }
 }

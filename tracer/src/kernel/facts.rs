@@ -12,6 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::btf::{Btf, BtfError};
+use crate::cgroup::Hierarchy;
 
 /// BTF tracepoints that some plan uses.
 const TRACEPOINTS: [&str; 13] = [
@@ -187,11 +188,10 @@ impl Facts {
             lockdown: text("sys/kernel/security/lockdown"),
             unprivileged_bpf_disabled: text("proc/sys/kernel/unprivileged_bpf_disabled")
                 .and_then(|value| value.parse().ok()),
-            cgroup: memory_hierarchy(
-                &text("proc/cgroups").unwrap_or_default(),
-                &text("proc/self/mountinfo").unwrap_or_default(),
-            )
-            .to_owned(),
+            cgroup: text("proc/self/mountinfo")
+                .and_then(|mounts| Hierarchy::find(&mounts))
+                .map_or("none", |hierarchy| hierarchy.version())
+                .to_owned(),
         })
     }
 }
@@ -201,22 +201,9 @@ fn highest(list: &str) -> Option<u32> {
     list.rsplit([',', '-']).next()?.parse().ok()
 }
 
-/// Which hierarchy the memory controller is in, from `/proc/cgroups` and the mounts.
-fn memory_hierarchy(controllers: &str, mounts: &str) -> &'static str {
-    let hierarchy = controllers
-        .lines()
-        .find_map(|line| line.strip_prefix("memory\t"))
-        .and_then(|rest| rest.split_whitespace().next());
-    match hierarchy {
-        Some("0") | None if mounts.contains(" - cgroup2 ") => "v2",
-        Some("0") | None => "none",
-        Some(_) => "v1",
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{highest, memory_hierarchy};
+    use super::highest;
 
     #[test]
     fn the_highest_cpu_of_a_list() {
@@ -224,14 +211,5 @@ mod tests {
         assert_eq!(highest("0"), Some(0));
         assert_eq!(highest("0-3,8-11"), Some(11));
         assert_eq!(highest(""), None);
-    }
-
-    #[test]
-    fn the_memory_controller_is_where_proc_cgroups_says() {
-        let v1 = "#subsys_name\thierarchy\tnum_cgroups\tenabled\nmemory\t4\t9\t1\n";
-        let v2 = "#subsys_name\thierarchy\tnum_cgroups\tenabled\nmemory\t0\t9\t1\n";
-        assert_eq!(memory_hierarchy(v1, "x - cgroup2 cgroup2 rw"), "v1");
-        assert_eq!(memory_hierarchy(v2, "x - cgroup2 cgroup2 rw"), "v2");
-        assert_eq!(memory_hierarchy(v2, ""), "none");
     }
 }

@@ -93,6 +93,12 @@ pub fn check(held: &BTreeSet<u32>) -> Result<(), NotPrivileged> {
     }
 }
 
+/// Whether probes may be put into programs: newer kernels want `CAP_SYS_ADMIN` for them
+/// (`perf_uprobe_event_init`, events/core.c).
+pub fn may_probe_programs(held: &BTreeSet<u32>) -> bool {
+    held.contains(&SYS_ADMIN)
+}
+
 /// Whether other users' processes may be looked into, as the kernel asks of `ptrace`.
 pub fn may_trace_others(held: &BTreeSet<u32>) -> bool {
     held.contains(&SYS_PTRACE)

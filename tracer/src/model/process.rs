@@ -136,6 +136,8 @@ pub struct Process {
     pub left: Option<ProcessLeft>,
     /// Its end in the kernel.
     pub freed: Option<ProcessFreed>,
+    /// Its PID in a PID namespace of its own.
+    pub pid_inside: Option<u32>,
     /// The spaces opened for it, by number.
     pub spaces: Vec<OwnSpace>,
 }

@@ -7,6 +7,7 @@ mod memory;
 mod page;
 mod phases;
 mod processes;
+mod pss;
 mod readings;
 
 use std::fmt;
@@ -52,11 +53,10 @@ fn peak(page: &mut Page<'_>, report: &Report) -> fmt::Result {
     page.wrapped(LABEL, Look::Plain, &made_of(peak))?;
     page.wrapped(LABEL, Look::Plain, &moment(peak, report))?;
     let beside = beside(peak);
-    if beside.is_empty() {
-        Ok(())
-    } else {
-        page.wrapped(LABEL, Look::Dim, &beside)
+    if !beside.is_empty() {
+        page.wrapped(LABEL, Look::Dim, &beside)?;
     }
+    pss::write(page, report, peak)
 }
 
 /// What the peak is worth, in a few words.
@@ -157,14 +157,15 @@ fn target(page: &mut Page<'_>, report: &Report) -> fmt::Result {
         TargetAsked::Cgroup {
             path,
             container_name,
-        } => match container_name {
-            Some(name) => (
-                "container",
-                format!("{}, {}", visible(name), visible(path)),
-                true,
-            ),
-            None => ("cgroup", visible(path), true),
-        },
+            pod_name,
+        } => {
+            let within = |name: &str| format!("{}, {}", visible(name), visible(path));
+            match (container_name, pod_name) {
+                (Some(name), _) => ("container", within(name), true),
+                (None, Some(name)) => ("pod", within(name), true),
+                (None, None) => ("cgroup", visible(path), true),
+            }
+        }
     };
     page.labelled(label, &[(Look::Plain, &what)])?;
     let alone = if follow {

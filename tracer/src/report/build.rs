@@ -3,7 +3,7 @@
 use tracer_common::ledger::Peak;
 
 use super::{
-    certainty, checks, history, oom, phases,
+    certainty, cgroup, checks, history, oom, phases, pss, refusals,
     schema::{
         Exit, Faults, FoldedRows, Host, Overhead, ProcessRow, Report, RowPeak, SCHEMA, TargetPeak,
         TargetSection, Tool,
@@ -45,6 +45,7 @@ impl Report {
                 .map(Exit::of_status),
             certainty: certainty::of(&scope),
             peak: peak(&scope),
+            counted_once: pss::of(&scope),
             processes: scope
                 .rows
                 .iter()
@@ -58,8 +59,9 @@ impl Report {
             timeline: history::of_target(&scope),
             timeline_by_class: history::of_classes(&scope),
             histograms: history::histograms(&scope),
-            cgroup: oom::cgroup(&scope),
+            cgroup: cgroup::of(&scope),
             oom: oom::kills(&scope),
+            refusals: refusals::of(&scope),
             checks: checks::of_target(&scope),
             count_checks: checks::counts(&scope),
             overhead: Overhead {
@@ -162,6 +164,7 @@ fn process_row(scope: &Scope<'_>, row: &Row<'_>) -> ProcessRow {
     let command_line = row.command_line();
     ProcessRow {
         pid: process.pid(),
+        pid_inside: process.pid_inside,
         image: row.image,
         space: row.space,
         shares_space_with: row.shares(),

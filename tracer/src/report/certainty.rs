@@ -4,6 +4,7 @@
 //! Peaks live in ledgers that lost records cannot touch, so a loss of history leaves them exact.
 
 mod defects;
+mod engines;
 mod losses;
 mod phases;
 
@@ -96,6 +97,7 @@ pub(super) fn of(scope: &Scope<'_>) -> Certainty {
     unsplit(&mut doubts, scope);
     folded(&mut doubts, scope);
     phases::find(&mut doubts, scope);
+    engines::find(&mut doubts, scope);
     let given = scope
         .begun
         .doubts

@@ -9,10 +9,11 @@ use std::borrow::Cow;
 use tracer_common::record::{ProcessExited, via};
 
 use super::{
+    cgroup,
     schema::{Check, CountCheck, Verdict},
     scope::{Scope, Waited},
 };
-use crate::{cgroup::State, event::Reading, model::row::Row};
+use crate::{event::Reading, model::row::Row};
 
 const EQUAL: &str = "The same to the byte.";
 const LOW_BATCH: &str = "The kernel leaves out what each CPU has counted but not yet handed in.";
@@ -23,20 +24,29 @@ const HIGH_OTHER: &str = "It is more than the kernel's way of counting explains.
 const BEFORE: &str = "It was reached before tracing began.";
 
 /// A reading with its verdict.
-struct Judged {
-    verdict: Verdict,
-    why: Cow<'static, str>,
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    pub(super) why: Cow<'static, str>,
 }
 
 impl Judged {
-    fn new(verdict: Verdict, why: &'static str) -> Self {
+    pub(super) fn equal() -> Self {
+        Self::new(Verdict::Equal, EQUAL)
+    }
+
+    pub(super) fn new(verdict: Verdict, why: &'static str) -> Self {
         Self {
             verdict,
             why: why.into(),
         }
     }
 
-    fn check(self, against: impl Into<Cow<'static, str>>, bytes: i64, ledger: i64) -> Check {
+    pub(super) fn check(
+        self,
+        against: impl Into<Cow<'static, str>>,
+        bytes: i64,
+        ledger: i64,
+    ) -> Check {
         Check {
             against: against.into(),
             bytes: u64::try_from(bytes).ok(),
@@ -47,7 +57,10 @@ impl Judged {
     }
 }
 
-fn unavailable(against: impl Into<Cow<'static, str>>, why: impl Into<Cow<'static, str>>) -> Check {
+pub(super) fn unavailable(
+    against: impl Into<Cow<'static, str>>,
+    why: impl Into<Cow<'static, str>>,
+) -> Check {
     Check {
         against: against.into(),
         bytes: None,
@@ -97,7 +110,7 @@ pub(super) fn of_row(scope: &Scope<'_>, row: &Row<'_>) -> Vec<Check> {
     checks
 }
 
-fn signed(amount: u64) -> i64 {
+pub(super) fn signed(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
 
@@ -225,8 +238,13 @@ pub(super) fn of_target(scope: &Scope<'_>) -> Vec<Check> {
     let mut checks = Vec::new();
     for reading in scope.model.readings() {
         match reading {
-            Reading::Proc { .. } => {}
-            Reading::CgroupState { state, .. } => checks.push(whole_cgroup(state, peak)),
+            Reading::Proc { .. }
+            | Reading::Pss(_)
+            | Reading::PssRefused
+            | Reading::KernelLog { .. }
+            | Reading::Limits { .. }
+            | Reading::Inside { .. } => {}
+            Reading::CgroupState { .. } => checks.extend(cgroup::checks(scope, peak)),
             Reading::Wait4 { max_rss_bytes, .. } => {
                 let said = signed(*max_rss_bytes);
                 checks.push(largest(scope, said, peak).check("ru_maxrss (wait4)", said, peak));
@@ -238,7 +256,7 @@ pub(super) fn of_target(scope: &Scope<'_>) -> Vec<Check> {
                 start_peak_bytes,
                 ..
             } => {
-                checks.push(cgroup(
+                checks.push(shared_cgroup(
                     file,
                     *peak_bytes,
                     *strangers,
@@ -273,29 +291,7 @@ fn largest(scope: &Scope<'_>, said: i64, peak: i64) -> Judged {
     }
 }
 
-/// What the files of the cgroup that is the target say, held against the sum of its processes.
-fn whole_cgroup(state: &State, peak: i64) -> Check {
-    const NAME: &str = "cgroup peak";
-    let Some(said) = state.peak_bytes.map(signed) else {
-        return unavailable(NAME.to_owned(), "The cgroup has no file for it.");
-    };
-    let judged = match said.cmp(&peak) {
-        std::cmp::Ordering::Equal => Judged::new(Verdict::Equal, EQUAL),
-        std::cmp::Ordering::Less => Judged::new(
-            Verdict::CoversLess,
-            "A cgroup counts a shared page once, and for whoever touched it first; the sum of the \
-             processes counts it for each.",
-        ),
-        std::cmp::Ordering::Greater => Judged::new(
-            Verdict::CoversMore,
-            "A cgroup counts page cache and kernel memory too, what is charged ahead on each CPU \
-             (64 pages), and the time before tracing.",
-        ),
-    };
-    judged.check(NAME.to_owned(), said, peak)
-}
-
-pub(super) fn cgroup(
+pub(super) fn shared_cgroup(
     file: &str,
     said: Option<u64>,
     strangers: u32,

@@ -1,74 +1,99 @@
-//! Cgroups and kills for want of memory out of the model.
+//! Kills for want of memory out of the model.
+
+use std::collections::HashMap;
 
 use super::{
     phases,
-    schema::{CgroupSection, Oom, OomProcess},
+    schema::{Oom, OomProcess},
     scope::Scope,
 };
 use crate::{
-    cgroup::State,
     event::Reading,
+    kmsg::OomReport,
     model::{row::Row, victim::Victim},
-    units::Bytes,
 };
 
 const SIGKILL: u32 = 9;
 
-/// The cgroup that is the target; `None` if it is none.
-pub(super) fn cgroup(scope: &Scope<'_>) -> Option<CgroupSection> {
-    let mut readings = scope.model.readings().iter();
-    let (path, state) = readings.find_map(|reading| match reading {
-        Reading::CgroupState { path, state } => Some((path, state)),
-        _ => None,
-    })?;
-    let target = scope.ended.map(|ended| &ended.target);
-    Some(CgroupSection {
-        path: path.clone(),
-        state: state.clone(),
-        anon_peak_bytes: target.map(|target| scope.bytes(target.anon_peak)),
-        anon_peak_at_ns: target.map(|target| scope.since_start(target.anon_peak_ns)),
-        limit_hit_by: hit_by(state),
-    })
-}
-
-/// Which memory stood against the limit when there was most of it, as far as it was seen: the files
-/// are read fifty times a second.
-fn hit_by(state: &State) -> Option<String> {
-    let (limit, hits) = (state.limit_bytes?, state.limit_hits?);
-    if hits == 0 {
-        return None;
-    }
-    let size = |bytes: u64| Bytes(bytes.cast_signed());
-    let (anon, cache) = (state.anon_bytes?, state.cache_bytes?);
-    let shmem = state.shmem_bytes.unwrap_or(0);
-    let files = cache.saturating_sub(shmem);
-    let kills = state.oom_kills.unwrap_or(0);
-    let what = if files > anon.saturating_add(shmem) && kills == 0 {
-        "mostly page cache, which the kernel gives up again: the limit cost time, not processes"
-    } else if kills == 0 {
-        "mostly memory of the processes, of which the kernel could still make room"
-    } else {
-        "memory that could not be given up"
-    };
-    Some(format!(
-        "The limit of {} was hit {hits} times, by {what}. At the fullest seen: anonymous {}, shared {}, page \
-         cache of files {}.",
-        size(limit),
-        size(anon),
-        size(shmem),
-        size(files),
-    ))
-}
-
 /// Whom the kernel chose, in order.
 pub(super) fn kills(scope: &Scope<'_>) -> Vec<Oom> {
-    let victims = scope.model.victims().iter();
-    victims.map(|victim| kill(scope, victim)).collect()
+    let victims = scope.model.victims();
+    if victims.is_empty() {
+        return Vec::new();
+    }
+    // A space may have several rows: the first is of the process whose own it is.
+    let mut rows = HashMap::new();
+    for row in &scope.rows {
+        if let Some(space) = row.space {
+            rows.entry(space).or_insert(row);
+        }
+    }
+    let log = Log::of(scope);
+    let kill = |victim| kill(scope, victim, &rows, &log);
+    victims.iter().map(kill).collect()
 }
 
-fn kill(scope: &Scope<'_>, victim: &Victim) -> Oom {
-    let rows = || scope.rows.iter();
-    let own = rows().rfind(|row| {
+/// What the kernel's log said of kills.
+struct Log<'a> {
+    kills: &'a [OomReport],
+    refused: Option<&'a str>,
+}
+
+impl<'a> Log<'a> {
+    fn of(scope: &Scope<'a>) -> Option<Self> {
+        scope
+            .model
+            .readings()
+            .iter()
+            .find_map(|reading| match reading {
+                Reading::KernelLog { kills, refused } => Some(Self {
+                    kills,
+                    refused: refused.as_deref(),
+                }),
+                _ => None,
+            })
+    }
+
+    /// What it says of a victim. Its PIDs are those of the initial namespace: seen from another
+    /// one, the name has to do.
+    fn about(&self, victim: &Victim) -> Option<&'a OomReport> {
+        let of = |is_it: &dyn Fn(&(u32, String)) -> bool| {
+            let is_it = |kill: &&OomReport| kill.chosen.iter().chain(&kill.killed).any(is_it);
+            self.kills.iter().find(is_it)
+        };
+        let by_pid = of(&|(pid, comm)| Some(*pid) == victim.pid && *comm == victim.comm);
+        by_pid.or_else(|| of(&|(_, comm)| *comm == victim.comm))
+    }
+}
+
+/// What the log says of a kill, or why it says nothing.
+fn told(log: Option<&Log<'_>>, victim: &Victim) -> (OomReport, Option<String>) {
+    let Some(log) = log else {
+        let why = "The record of the run breaks off before the kernel's log was read.";
+        return (OomReport::default(), Some(why.to_owned()));
+    };
+    if let Some(error) = log.refused {
+        let why = format!("The kernel's log (/dev/kmsg) could not be read: {error}.");
+        return (OomReport::default(), Some(why));
+    }
+    match log.about(victim) {
+        Some(kill) if kill.constraint.is_some() => (kill.clone(), None),
+        found => {
+            let why = "The kernel's log does not say more: it leaves out what comes too often.";
+            (found.cloned().unwrap_or_default(), Some(why.to_owned()))
+        }
+    }
+}
+
+fn kill(
+    scope: &Scope<'_>,
+    victim: &Victim,
+    rows: &HashMap<u32, &Row<'_>>,
+    log: &Option<Log<'_>>,
+) -> Oom {
+    let (said, log_why) = told(log.as_ref(), victim);
+    let logged = said.killed.iter().any(|(_, comm)| *comm == victim.comm);
+    let own = scope.rows.iter().rfind(|row| {
         let began = row.start_ns.is_some_and(|at_ns| at_ns <= victim.at_ns);
         began && victim.is_own && row.process.pid() == victim.pid
     });
@@ -84,11 +109,23 @@ fn kill(scope: &Scope<'_>, victim: &Victim) -> Oom {
         target_rss_bytes: scope.bytes(victim.target_rss),
         asked_by_pid: victim.asker_pid,
         asked_by: victim.asker_comm.clone(),
-        killed: exited.map(|exited| exited.status & 0x7f == SIGKILL),
+        killed: match exited {
+            Some(exited) => Some(exited.status & 0x7f == SIGKILL),
+            None => (!victim.is_own && logged).then_some(true),
+        },
+        order: said.order,
+        gfp_mask: said.gfp_mask,
+        constraint: said.constraint,
+        limit_cgroup: said.oom_memcg,
+        limit_bytes: said.limit_bytes,
+        usage_bytes: said.usage_bytes,
+        victim_cgroup: said.task_memcg,
+        group: said.group,
+        log_why,
         phase: phases::open_at(scope, victim.at_ns),
         processes: levels
             .filter_map(|(space, pages)| {
-                let row = rows().find(|row| row.space == Some(*space))?;
+                let row = rows.get(space)?;
                 Some(OomProcess {
                     pid: row.process.pid(),
                     comm: row.comm(),

@@ -14,8 +14,8 @@ use tracer_common::ledger::Split;
 
 use super::{
     schema::{
-        Check, ClassPoint, ClassTimeline, Exit, Histograms, Host, Overhead, ProcessRow, Report,
-        RowPeak, SCHEMA, TargetPeak, TargetSection, Timeline, Tool, Verdict,
+        Check, ClassPoint, ClassTimeline, CountedOnce, Exit, Histograms, Host, Overhead,
+        ProcessRow, Report, RowPeak, SCHEMA, TargetPeak, TargetSection, Timeline, Tool, Verdict,
     },
     scope::slack_pages,
 };
@@ -177,6 +177,14 @@ impl Run {
                 .flat_map(|peak| self.checks(peak.rss_bytes))
                 .collect(),
             peak,
+            counted_once: CountedOnce {
+                was_asked: false,
+                bytes: None,
+                error_bound_bytes: None,
+                reading: None,
+                why: "Samples of /proc tell no sum of PSS.".to_owned(),
+            },
+            refusals: None,
             processes,
             folded: Vec::new(),
             phases: Vec::new(),
@@ -236,6 +244,7 @@ impl Run {
         let points = of.history.points();
         ProcessRow {
             pid: Some(pid),
+            pid_inside: None,
             image: 0,
             space: None,
             shares_space_with: None,
@@ -318,7 +327,7 @@ impl Run {
             .cgroup
             .as_ref()
             .map(|(file, strangers, before, after)| {
-                super::checks::cgroup(file, *after, *strangers, *before, peak)
+                super::checks::shared_cgroup(file, *after, *strangers, *before, peak)
             });
         waited.into_iter().chain(cgroup).collect()
     }

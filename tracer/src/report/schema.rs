@@ -3,6 +3,7 @@
 mod history;
 mod oom;
 mod phases;
+mod pss;
 mod syscalls;
 mod vm;
 
@@ -12,8 +13,9 @@ use serde::Serialize;
 
 pub use self::{
     history::{ClassPoint, ClassTimeline, Histogram, Histograms, TimeAtLevel, Timeline},
-    oom::{CgroupSection, Oom, OomProcess},
+    oom::{CgroupSection, Oom, OomProcess, Refusals},
     phases::{PhaseEnd, PhaseFaults, PhaseHistograms, PhaseRow, PhaseScope, PhaseSummary},
+    pss::{CountedOnce, PssRow},
     syscalls::{CallRow, Outcomes, Syscalls},
     vm::{Vm, VmBothWays, VmCalls},
 };
@@ -47,6 +49,8 @@ pub struct Report {
     pub certainty: Certainty,
     /// The whole target at the instant of its highest level; `None` if nothing of it was seen.
     pub peak: Option<TargetPeak>,
+    /// The same with each page once, where processes share it.
+    pub counted_once: CountedOnce,
     /// One row for each space a process had, by start.
     pub processes: Vec<ProcessRow>,
     /// Rows that are not kept one by one, summed up by name: the lower peaks of a run with very
@@ -72,6 +76,9 @@ pub struct Report {
     pub cgroup: Option<CgroupSection>,
     /// Whom the kernel chose to be killed for want of memory, of the whole machine.
     pub oom: Vec<Oom>,
+    /// Calls refused for want of memory, without a kill; `None` if there was none, or if system
+    /// calls were not asked for.
+    pub refusals: Option<Refusals>,
     /// Readings of the whole target.
     pub checks: Vec<Check>,
     /// Counts of other instruments, of the command with its descendants.
@@ -256,6 +263,9 @@ pub struct TargetPeak {
 pub struct ProcessRow {
     /// PID in memtrace's namespace; `None` if the record that tells it was lost.
     pub pid: Option<u32>,
+    /// PID in the container, or in whatever PID namespace it runs; `None` if that is memtrace's own,
+    /// or if it ended before it could be read.
+    pub pid_inside: Option<u32>,
     /// 0 for the first row of a PID, one more for each exec.
     pub image: u32,
     /// Number of its space; `None` if it never had one of its own, or one without a ledger.

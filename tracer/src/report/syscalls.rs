@@ -14,7 +14,7 @@ use super::{
 use crate::kernel::plan::SYSTEM_CALLS;
 
 /// Whether they were asked for. The hook alone may be there for markers only.
-fn is_told(scope: &Scope<'_>) -> bool {
+pub(super) fn is_told(scope: &Scope<'_>) -> bool {
     let mut hooks = scope.begun.hooks.iter();
     scope.begun.tells_syscalls && hooks.any(|hook| hook.subject == SYSTEM_CALLS)
 }
@@ -46,8 +46,14 @@ pub(super) fn calls(scope: &Scope<'_>) -> Option<Vec<CallRow>> {
     is_told(scope).then(|| kept.map(|call| row(scope, call, &pids)).collect())
 }
 
-fn row(scope: &Scope<'_>, call: &Called, pids: &HashMap<u32, u32>) -> CallRow {
-    let (name, arguments) = match call.call {
+/// Name of a call.
+pub(super) fn name(call: u32) -> &'static str {
+    named(call).0
+}
+
+/// Name and number of arguments.
+fn named(call: u32) -> (&'static str, usize) {
+    match call {
         made::MMAP => ("mmap", 6),
         made::MUNMAP => ("munmap", 2),
         made::MREMAP => ("mremap", 5),
@@ -55,14 +61,18 @@ fn row(scope: &Scope<'_>, call: &Called, pids: &HashMap<u32, u32>) -> CallRow {
         made::MADVISE => ("madvise", 3),
         made::MPROTECT => ("mprotect", 3),
         _ => ("?", 0),
-    };
+    }
+}
+
+fn row(scope: &Scope<'_>, call: &Called, pids: &HashMap<u32, u32>) -> CallRow {
+    let arguments = named(call.call).1;
     let hex = |number: u64| format!("{number:#x}");
     let failed = call.failed != 0;
     CallRow {
         at_ns: scope.since_start(call.header.at_ns),
         pid: pids.get(&call.space).copied(),
         thread: call.thread,
-        call: name,
+        call: name(call.call),
         arguments: call
             .arguments
             .iter()

@@ -7,7 +7,7 @@ use std::{
 
 use nix::unistd::Pid;
 
-use crate::readings::MemoryCgroup;
+use crate::cgroup::{Hierarchy, number, processes};
 
 /// What the files said at one moment, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +65,10 @@ fn key(stat: &str, name: &str) -> Option<u64> {
 /// The memory cgroup that a command is looked at in.
 #[derive(Debug)]
 pub struct Place {
-    /// Its files.
-    pub cgroup: MemoryCgroup,
+    /// Its directory.
+    pub directory: PathBuf,
+    /// Its file of the highest charge.
+    pub peak_file: PathBuf,
     /// It was made for the command, so that nothing else is in it.
     pub is_own: bool,
     /// What it was charged for before the command ran.
@@ -79,14 +81,17 @@ impl Place {
     /// Makes a cgroup below memtrace's own and puts the process there; where that is not allowed,
     /// the one that it is in anyway. `None` if there is no memory controller.
     pub fn take(pid: Pid) -> Option<Self> {
-        let shared = MemoryCgroup::of(pid.as_raw().unsigned_abs())?;
-        let own = own(&shared, pid);
+        let hierarchy = Hierarchy::here()?;
+        let shared = hierarchy.of(pid.as_raw().unsigned_abs())?;
+        let own = own(&shared, hierarchy.peak_file(), pid);
         let is_own = own.is_some();
-        let cgroup = own.unwrap_or(shared);
+        let directory = own.unwrap_or(shared);
+        let peak_file = directory.join(hierarchy.peak_file());
         Some(Self {
-            before: Charged::read(&cgroup.directory),
-            peak_before_bytes: cgroup.peak_bytes(),
-            cgroup,
+            before: Charged::read(&directory),
+            peak_before_bytes: number(&peak_file),
+            directory,
+            peak_file,
             is_own,
         })
     }
@@ -107,20 +112,16 @@ fn tidy(directory: &Path) {
     }
 }
 
-fn own(shared: &MemoryCgroup, pid: Pid) -> Option<MemoryCgroup> {
-    tidy(&shared.directory);
-    let directory = shared.directory.join(format!("{NAME}{pid}"));
-    fs::create_dir(&directory).ok()?;
-    let own = MemoryCgroup {
-        directory,
-        peak_file: shared.peak_file,
-    };
+fn own(shared: &Path, peak_file: &str, pid: Pid) -> Option<PathBuf> {
+    tidy(shared);
+    let own = shared.join(format!("{NAME}{pid}"));
+    fs::create_dir(&own).ok()?;
     // Under v2 a child has the controller only if its parent hands it down.
-    let entered = own.peak_bytes().map(|_| enter(&own.directory, pid));
+    let entered = number(&own.join(peak_file)).map(|_| enter(&own, pid));
     if matches!(entered, Some(Ok(()))) {
         return Some(own);
     }
-    let _ = fs::remove_dir(&own.directory);
+    let _ = fs::remove_dir(&own);
     None
 }
 
@@ -134,11 +135,12 @@ impl Drop for Place {
             return;
         }
         // What outlives the command goes back to where it would have been.
-        let parent = self.cgroup.directory.parent().map(PathBuf::from);
-        for (pid, parent) in self.cgroup.processes().iter().zip(parent.iter().cycle()) {
-            let _ = enter(parent, Pid::from_raw(pid.cast_signed()));
+        if let Some(parent) = self.directory.parent() {
+            for pid in processes(&self.directory) {
+                let _ = enter(parent, Pid::from_raw(pid.cast_signed()));
+            }
         }
-        let _ = fs::remove_dir(&self.cgroup.directory);
+        let _ = fs::remove_dir(&self.directory);
     }
 }
 

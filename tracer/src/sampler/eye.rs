@@ -111,8 +111,7 @@ impl Sampler {
             ],
             Instrument::Rusage => return None,
         };
-        let cgroup = place.map(|place| &place.cgroup);
-        let cgroup = cgroup.filter(|_| asked.instrument == Instrument::Cgroup);
+        let cgroup = place.filter(|_| asked.instrument == Instrument::Cgroup);
         if asked.instrument == Instrument::Cgroup && cgroup.is_none() {
             return None;
         }
@@ -127,7 +126,7 @@ impl Sampler {
             known: Known::default(),
             pid,
             directory: cgroup.map(|cgroup| cgroup.directory.clone()),
-            peak_file: cgroup.map(|cgroup| cgroup.directory.join(cgroup.peak_file)),
+            peak_file: cgroup.map(|cgroup| cgroup.peak_file.clone()),
             proc: Proc::default(),
         })
     }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use nix::sys::signalfd::SignalFd;
 
 use crate::{
-    cgroup::{self, Cgroup, FindError, State, Wanted},
+    cgroup::{self, Cgroup, Pressure, Search, State, Wanted},
     event::Reading,
 };
 
@@ -20,6 +20,10 @@ pub(super) struct Followed {
     pub(super) cgroup: Cgroup,
     /// Counts as they were last, and what the memory was made of when there was most of it.
     seen: Option<State>,
+    /// As they were when the most could not have been given up.
+    neediest: Option<State>,
+    /// Waits for memory at the first and at the last reading.
+    pressure: Option<(Pressure, Pressure)>,
 }
 
 impl Followed {
@@ -29,38 +33,51 @@ impl Followed {
     ///
     /// If it is not there, or a signal ends the waiting.
     pub(super) fn find(wanted: &Wanted, wait: bool, signals: &SignalFd) -> anyhow::Result<Self> {
+        let cgroup = if wait {
+            Self::await_one(wanted, signals)?
+        } else {
+            cgroup::find(wanted)?
+        };
+        Ok(Self {
+            cgroup,
+            seen: None,
+            neediest: None,
+            pressure: None,
+        })
+    }
+
+    fn await_one(wanted: &Wanted, signals: &SignalFd) -> anyhow::Result<Cgroup> {
+        let search = Search::start(wanted)?;
         loop {
-            match cgroup::find(wanted) {
-                Err(error @ (FindError::NoSuch { .. } | FindError::NoContainer { .. })) if wait => {
-                    let signal = signals.read_signal().context("signals cannot be read")?;
-                    anyhow::ensure!(signal.is_none(), "interrupted while waiting: {error}");
-                    std::thread::sleep(FIND_EVERY);
-                }
-                found => {
-                    return Ok(Self {
-                        cgroup: found?,
-                        seen: None,
-                    });
-                }
-            }
+            let error = match search.look() {
+                Err(error) if error.may_come() => error,
+                found => return Ok(found?),
+            };
+            let signal = signals.read_signal().context("signals cannot be read")?;
+            anyhow::ensure!(signal.is_none(), "interrupted while waiting: {error}");
+            std::thread::sleep(FIND_EVERY);
         }
     }
 
     /// Reads its files, if they are still there.
     pub(super) fn read(&mut self) {
-        let state = State::read(Path::new(&self.cgroup.directory));
+        let directory = Path::new(&self.cgroup.directory);
+        let state = State::read(directory);
         if state == State::default() {
             return;
         }
+        if let Some(pressure) = Pressure::read(directory) {
+            let first = self.pressure.map_or(pressure, |(first, _)| first);
+            self.pressure = Some((first, pressure));
+        }
+        let needs = |of: &Option<State>| of.as_ref().and_then(State::needed_bytes);
+        if self.neediest.is_none() || state.needed_bytes() > needs(&self.neediest) {
+            self.neediest = Some(state.clone());
+        }
         self.seen = Some(match self.seen.take() {
-            Some(fullest) if fullest.usage_bytes > state.usage_bytes => State {
-                usage_bytes: fullest.usage_bytes,
-                anon_bytes: fullest.anon_bytes,
-                cache_bytes: fullest.cache_bytes,
-                shmem_bytes: fullest.shmem_bytes,
-                kernel_bytes: fullest.kernel_bytes,
-                ..state
-            },
+            Some(fullest) if fullest.usage_bytes > state.usage_bytes => {
+                state.with_amounts_of(&fullest)
+            }
             _ => state,
         });
     }
@@ -69,7 +86,9 @@ impl Followed {
     pub(super) fn reading(self) -> Option<Reading> {
         Some(Reading::CgroupState {
             path: self.cgroup.directory.display().to_string(),
-            state: self.seen?,
+            state: Box::new(self.seen?),
+            neediest: self.neediest.map(Box::new),
+            pressure: self.pressure.map(|(first, last)| last.since(first)),
         })
     }
 }

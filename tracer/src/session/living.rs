@@ -15,14 +15,19 @@ pub(super) struct Alive {
 
 /// Living processes by number.
 #[derive(Debug, Default)]
-pub(super) struct Living(HashMap<u32, Alive>);
+pub(super) struct Living {
+    alive: HashMap<u32, Alive>,
+    /// Numbers of those that nobody has asked for yet.
+    new: Vec<u32>,
+}
 
 impl Living {
     /// Takes a record in.
     pub(super) fn see(&mut self, event: &Event) {
         match event {
             Event::ProcessStarted(record) => {
-                self.0.insert(
+                self.new.push(record.process);
+                self.alive.insert(
                     record.process,
                     Alive {
                         pid: record.pid,
@@ -31,15 +36,15 @@ impl Living {
                 );
             }
             Event::Execed(record) => {
-                if let Some(alive) = self.0.get_mut(&record.process) {
+                if let Some(alive) = self.alive.get_mut(&record.process) {
                     alive.space = record.space;
                 }
             }
             Event::ProcessExited(record) => {
-                self.0.remove(&record.process);
+                self.alive.remove(&record.process);
             }
             Event::ProcessLeft(record) => {
-                self.0.remove(&record.process);
+                self.alive.remove(&record.process);
             }
             _ => {}
         }
@@ -47,7 +52,14 @@ impl Living {
 
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = Alive> {
-        self.0.values().copied()
+        self.alive.values().copied()
+    }
+
+    /// Those that have come since this was last asked, and still live: number and PID.
+    pub(super) fn take_new(&mut self) -> Vec<(u32, u32)> {
+        let new = std::mem::take(&mut self.new).into_iter();
+        new.filter_map(|process| Some((process, self.alive.get(&process)?.pid)))
+            .collect()
     }
 
     /// Their PIDs.

@@ -148,7 +148,7 @@ pub(crate) fn doubtful() -> Report {
     ended.target.guess_rss = ended.target.peak.rss + 300;
     ended.target.late_rss = ended.target.peak.rss + 5;
     ended.target.ledgers_lost = 1;
-    ended.missed_runs = Some(3);
+    ended.missed_runs = Some([("rss_stat".to_owned(), 3)].into());
     ended.undecoded = 17;
     ended.doubts.push(Doubt {
         id: "clock-jumped".into(),

@@ -65,7 +65,9 @@ fn every_weakness_is_told_and_has_its_due() {
             e.target.processes_refused = 1
         }),
         (false, None, "guessed-totals", |e| e.target.guesses = 1),
-        (false, None, "runs-missed", |e| e.missed_runs = Some(1)),
+        (false, None, "runs-missed", |e| {
+            e.missed_runs = Some([("rss_stat".to_owned(), 1)].into());
+        }),
         (true, Some(0), "runs-untold", |e| e.missed_runs = None),
         (false, None, "ledgers-lost", |e| e.target.ledgers_lost = 1),
         (false, None, "level-not-zero", |e| e.target.level_rss = 1),

@@ -50,10 +50,8 @@ impl Looks {
 fn sampler(name: &str, looks: &[Looks], beside: Beside, saw: &[u32]) -> Sampler {
     let asked = name.parse().expect("a tool");
     let place = Place {
-        cgroup: memtrace::readings::MemoryCgroup {
-            directory: "/no/such/cgroup".into(),
-            peak_file: "memory.peak",
-        },
+        directory: "/no/such/cgroup".into(),
+        peak_file: "memory.peak".into(),
         is_own: false,
         before: None,
         peak_before_bytes: None,

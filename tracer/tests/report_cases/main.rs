@@ -7,6 +7,7 @@ mod exports;
 mod judge;
 mod judge_sampled;
 mod marks;
+mod memory;
 mod model;
 mod phases;
 mod random;

@@ -30,6 +30,7 @@ impl Run {
     pub(crate) fn begun(&self) -> Begun {
         Begun {
             tells_syscalls: false,
+            counts_once: true,
             functions: Vec::new(),
             tool_version: "0.1.0".into(),
             bpf_sha256: "00".repeat(32),
@@ -67,7 +68,7 @@ impl Run {
             lost_by_cpu: vec![self.lost.iter().sum(), 0],
             read,
             undecoded: 0,
-            missed_runs: Some(0),
+            missed_runs: Some(std::collections::BTreeMap::new()),
             tracer_peak_rss_bytes: Some(31 << 20),
             tracer_cpu_ns: 20_000_000,
             doubts: Vec::new(),

@@ -14,8 +14,9 @@ use crate::{
     judge::schema::{ByError, Interval, Judgement, Need, ToolVerdict},
     model::timeline::{Point, Timeline},
     report::schema::{
-        Certainty, CgroupSection, Check, ClassTimeline, CountCheck, Exit, Histograms, Host, Oom,
-        Overhead, ProcessRow, Report, TargetPeak, TargetSection, Tool, Verdict, Vm,
+        Certainty, CgroupSection, Check, ClassTimeline, CountCheck, CountedOnce, Exit, Histograms,
+        Host, Oom, Overhead, ProcessRow, Refusals, Report, TargetPeak, TargetSection, Tool,
+        Verdict, Vm,
     },
 };
 
@@ -43,6 +44,7 @@ pub(super) struct Figures<'a> {
     exit: Option<Exit>,
     certainty: &'a Certainty,
     peak: Option<&'a TargetPeak>,
+    counted_once: &'a CountedOnce,
     /// Page size in bytes: series are in pages.
     page_bytes: u64,
     /// Microseconds and pages of the target, each as the difference to the one before.
@@ -60,6 +62,7 @@ pub(super) struct Figures<'a> {
     histograms: &'a Histograms,
     cgroup: Option<&'a CgroupSection>,
     oom: &'a [Oom],
+    refusals: Option<&'a Refusals>,
     checks: &'a [Check],
     count_checks: &'a [CountCheck],
     row_checks: Vec<Judged<'a>>,
@@ -81,6 +84,7 @@ struct Pollers<'a> {
 #[derive(Serialize)]
 struct Row<'a> {
     pid: Option<u32>,
+    pid_inside: Option<u32>,
     image: u32,
     parent_pid: Option<u32>,
     comm: &'a str,
@@ -136,6 +140,7 @@ impl<'a> Figures<'a> {
             exit: report.exit,
             certainty: &report.certainty,
             peak: report.peak.as_ref(),
+            counted_once: &report.counted_once,
             page_bytes,
             total: differences(total.map(|(at_ns, bytes)| [us(*at_ns), pages(*bytes, page_bytes)])),
             classes: by_class(&report.timeline_by_class, page_bytes),
@@ -150,6 +155,7 @@ impl<'a> Figures<'a> {
             histograms: &report.histograms,
             cgroup: report.cgroup.as_ref(),
             oom: &report.oom,
+            refusals: report.refusals.as_ref(),
             checks: &report.checks,
             count_checks: &report.count_checks,
             row_checks: judged(&report.processes),
@@ -189,6 +195,7 @@ impl<'a> Row<'a> {
         Self {
             pid: row.pid,
             image: row.image,
+            pid_inside: row.pid_inside,
             parent_pid: row.parent_pid,
             comm: &row.comm,
             command,

@@ -77,8 +77,8 @@ const highestPeak = Math.max(1, ...lanes.map((lane) => lane.peak));
 
 const peak = figures.peak;
 const exact = figures.certainty.peak_error_bound_bytes === 0;
-const { argv, pids, path, container_name } = figures.target;
-$("command").textContent = argv ? argv.join(" ") : pids ? `PID ${pids.join(", ")}` : container_name ? `container ${container_name}` : `cgroup ${path}`;
+const { argv, pids, path, container_name, pod_name } = figures.target;
+$("command").textContent = argv ? argv.join(" ") : pids ? `PID ${pids.join(", ")}` : container_name ? `container ${container_name}` : pod_name ? `pod ${pod_name}` : `cgroup ${path}`;
 $("peak").textContent = peak ? bytesText(peak.rss_bytes) : "not known";
 $("worth").textContent = exact ? "exact" : figures.certainty.peak_error_bound_bytes === null ? "not certain" : `at most ${bytesText(figures.certainty.peak_error_bound_bytes)} off`;
 $("worth").classList.toggle("good", exact);
@@ -86,6 +86,12 @@ if (peak) {
   const alive = peak.processes === null ? "" : `, with ${many(peak.processes, "process", "processes")} alive`;
   $("moment").textContent = `${peak.at_ns === null ? "at a time not known, within" : `after ${timeText(peak.at_ns)} of`} ${timeText(figures.duration_ns)}${alive}`;
   if (peak.anon_bytes !== null) $("made-of").textContent = `anonymous ${bytesText(peak.anon_bytes)} · files ${bytesText(peak.file_bytes)} · shared ${bytesText(peak.shmem_bytes)}`;
+}
+const once = figures.counted_once;
+if (once.bytes !== null) {
+  $("counted-once").hidden = false;
+  $("counted-once").textContent = `counted once where shared ${bytesText(once.bytes)}, when the sum was ${bytesText(once.reading.rss_bytes)}${once.reading.below_peak_bytes > once.reading.rss_bytes / 100 ? `, ${bytesText(once.reading.below_peak_bytes)} below its peak` : ""}`;
+  $("counted-once").title = once.why;
 }
 const held = figures.histograms.rss_time_at_level;
 const exit = figures.exit;

@@ -31,7 +31,7 @@ function fillProcesses(most) {
     const what = add(line, "td", row.command || row.name, "what mono");
     what.title = row.command || row.name;
     for (const text of [
-      row.pid ?? "?", bytesText(row.peak_bytes), row.peak_at_ns === null ? "–" : timeText(row.peak_at_ns),
+      `${row.pid ?? "?"}${row.pid_inside ? ` (inside ${row.pid_inside})` : ""}`, bytesText(row.peak_bytes), row.peak_at_ns === null ? "–" : timeText(row.peak_at_ns),
       bytesText(row.anon_bytes), bytesText(row.file_bytes), bytesText(row.p50_bytes), timeText(row.end - row.start),
     ]) add(line, "td", String(text), "n");
   }
@@ -135,21 +135,30 @@ function fillCertainty() {
 /** Whom the kernel killed for want of memory, and what the cgroup's files say. */
 function fillMemory() {
   const list = $("memory");
-  const { cgroup, oom } = figures;
-  $("memory-section").hidden = !cgroup && oom.length === 0;
+  const { cgroup, oom, refusals } = figures;
+  $("memory-section").hidden = !cgroup && !refusals && oom.length === 0;
   for (const kill of oom) {
     const who = `${kill.comm} (PID ${kill.pid ?? "?"})`;
     const held = kill.rss_bytes === null ? "" : ` It held ${bytesText(kill.rss_bytes)}, ${bytesText(kill.anon_bytes)} of it anonymous.`;
-    const whose = kill.of_target ? "" : ", which is not of the target";
+    const place = kill.constraint === "CONSTRAINT_MEMCG" ? ` The limit of ${bytesText(kill.limit_bytes)} of the cgroup ${kill.limit_cgroup} was reached.` : kill.constraint === "CONSTRAINT_NONE" ? " The whole machine had no memory left." : kill.constraint ? ` Its part of the machine was full (${kill.constraint}).` : ` ${kill.log_why ?? ""}`;
+    const group = kill.group === null ? "" : ` memory.oom.group of ${kill.group} had all its processes killed.`;
+    const killed = kill.of_target && kill.killed === false ? "chose" : "killed";
+    const whose = !kill.of_target ? ", which is not of the target" : kill.killed === false ? ", which was ending anyway" : "";
     const phase = kill.phase === null ? "" : ` The phase ${kill.phase} was open.`;
-    add(list, "li", `After ${timeText(kill.at_ns)} the kernel killed ${who}${whose}.${held} The whole target held ${bytesText(kill.target_rss_bytes)}; the page was asked for by ${kill.asked_by} (PID ${kill.asked_by_pid ?? "?"}).${phase}`);
+    add(list, "li", `After ${timeText(kill.at_ns)} the kernel ${killed} ${who}${whose}.${place}${group}${held} The whole target held ${bytesText(kill.target_rss_bytes)}; the page was asked for by ${kill.asked_by} (PID ${kill.asked_by_pid ?? "?"}).${phase}`);
     const grown = kill.processes.slice(0, 5).map((process) => `${process.comm} (PID ${process.pid ?? "?"}) ${bytesText(process.rss_bytes)}${process.grown_bytes === null ? "" : `, ${signedText(process.grown_bytes)} in ten seconds`}`);
     if (grown.length > 0) add(list, "li", `The largest then: ${grown.join("; ")}.`);
   }
+  if (refusals) add(list, "li", `${many(refusals.count, "call", "calls")} for memory refused (ENOMEM), the largest: ${refusals.call} of ${bytesText(refusals.bytes)} by ${refusals.comm} (PID ${refusals.pid ?? "?"}). ${refusals.why}`);
   if (!cgroup) return;
   const limit = cgroup.limit_bytes === null ? "no limit" : `a limit of ${bytesText(cgroup.limit_bytes)}`;
   const anon = cgroup.anon_peak_bytes === null ? "" : ` Anonymous memory alone reached ${bytesText(cgroup.anon_peak_bytes)}.`;
   add(list, "li", `The cgroup has ${limit}.${anon} ${cgroup.limit_hit_by ?? ""}`);
+  const classes = [["anonymous", "anon_bytes"], ["of it in huge pages", "thp_bytes"], ["page cache", "cache_bytes"], ["of it shared", "shmem_bytes"], ["kernel", "kernel_bytes"], ["hugetlb", "hugetlb_bytes"], ["in swap", "swap_bytes"]];
+  const told = classes.filter(([, key]) => cgroup[key]).map(([name, key]) => `${name} ${bytesText(cgroup[key])}`);
+  if (told.length > 0) add(list, "li", `At the fullest that was seen: ${told.join(", ")}.`);
+  const { pressure } = cgroup;
+  if (pressure && pressure.some_ns > 0) add(list, "li", `Tasks${pressure.of_machine ? " of the machine" : ""} waited for memory: any of them ${timeText(pressure.some_ns)}, all of them ${timeText(pressure.full_ns)}.`);
 }
 
 function fillTables() {

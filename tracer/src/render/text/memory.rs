@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::page::{LABEL, Look, Page, fit, right, visible};
 use crate::{
-    report::schema::{CgroupSection, Oom, Report},
-    units::{Bytes, Nanos},
+    report::schema::{CgroupSection, Oom, Refusals, Report},
+    units::{Bytes, Count, Nanos},
 };
 
 /// Processes shown at a kill.
@@ -19,7 +19,30 @@ pub(super) fn write(page: &mut Page<'_>, report: &Report) -> fmt::Result {
     for oom in &report.oom {
         kill(page, oom)?;
     }
-    Ok(())
+    match &report.refusals {
+        Some(refusals) => refused(page, refusals),
+        None => Ok(()),
+    }
+}
+
+fn refused(page: &mut Page<'_>, refusals: &Refusals) -> fmt::Result {
+    let calls = match refusals.count {
+        1 => "one call for memory was".to_owned(),
+        more => format!("{} calls for memory were", Count(more)),
+    };
+    let headline = format!("{calls} refused (ENOMEM), which kills nobody");
+    page.labelled("refused", &[(Look::Bad, &headline)])?;
+    let pid = refusals.pid.map_or("?".to_owned(), |pid| pid.to_string());
+    let text = format!(
+        "the largest: {} of {} by {} (PID {pid}), after {}. {}",
+        refusals.call,
+        Bytes(refusals.bytes.cast_signed()),
+        visible(&refusals.comm),
+        Nanos(refusals.at_ns),
+        refusals.why,
+    );
+    page.wrapped(LABEL, Look::Plain, &text)?;
+    page.gap()
 }
 
 fn of_cgroup(page: &mut Page<'_>, cgroup: &CgroupSection) -> fmt::Result {
@@ -33,6 +56,37 @@ fn of_cgroup(page: &mut Page<'_>, cgroup: &CgroupSection) -> fmt::Result {
     let said = state.peak_bytes.map_or("not told".to_owned(), size);
     let text = format!("limit {limit}; highest usage by the kernel's own count {said}");
     page.wrapped(LABEL, Look::Dim, &text)?;
+    let classes = [
+        ("anonymous", state.anon_bytes),
+        ("of it in huge pages", state.thp_bytes),
+        ("page cache", state.cache_bytes),
+        ("of it shared", state.shmem_bytes),
+        ("kernel", state.kernel_bytes),
+        ("hugetlb", state.hugetlb_bytes),
+        ("in swap", state.swap_bytes),
+    ];
+    let classes = classes.into_iter().filter_map(|(name, bytes)| {
+        let bytes = bytes.filter(|bytes| *bytes > 0)?;
+        Some(format!("{name} {}", size(bytes)))
+    });
+    let classes: Vec<_> = classes.collect();
+    if !classes.is_empty() {
+        let text = format!("at the fullest seen: {}", classes.join(", "));
+        page.wrapped(LABEL, Look::Dim, &text)?;
+    }
+    if let Some(pressure) = cgroup.pressure.filter(|pressure| pressure.some_ns > 0) {
+        let whose = if pressure.of_machine {
+            " of the machine"
+        } else {
+            ""
+        };
+        let text = format!(
+            "tasks{whose} waited for memory: any of them {}, all of them {}",
+            Nanos(pressure.some_ns),
+            Nanos(pressure.full_ns)
+        );
+        page.wrapped(LABEL, Look::Dim, &text)?;
+    }
     if let Some(by) = &cgroup.limit_hit_by {
         page.wrapped(LABEL, Look::Bad, by)?;
     }
@@ -43,12 +97,13 @@ fn kill(page: &mut Page<'_>, oom: &Oom) -> fmt::Result {
     let pid = |pid: Option<u32>| pid.map_or("?".to_owned(), |pid| pid.to_string());
     let who = format!("{} (PID {})", visible(&oom.comm), pid(oom.pid));
     let what = match (oom.of_target, oom.killed) {
-        (false, _) => format!("the kernel killed {who}, which is not of the target"),
-        (true, Some(false)) => format!("the kernel let {who} end early"),
+        (false, _) => format!("the kernel killed {who}, not of the target"),
+        (true, Some(false)) => format!("the kernel chose {who}, which was ending anyway"),
         (true, _) => format!("the kernel killed {who}"),
     };
     let headline = format!("{what}, after {}", Nanos(oom.at_ns));
     page.labelled("out of memory", &[(Look::Bad, &headline)])?;
+    page.wrapped(LABEL, Look::Plain, &place(oom))?;
     let mut told = Vec::new();
     if let (Some(rss), Some(anon)) = (oom.rss_bytes, oom.anon_bytes) {
         told.push(format!(
@@ -58,8 +113,12 @@ fn kill(page: &mut Page<'_>, oom: &Oom) -> fmt::Result {
         ));
     }
     told.push(format!("the whole target {}", Bytes(oom.target_rss_bytes)));
+    let asked = match oom.order {
+        None | Some(0) => "the page was".to_owned(),
+        Some(order) => format!("{} pages in a row were", 1_u64 << order.min(63)),
+    };
     told.push(format!(
-        "the page was asked for by {} (PID {})",
+        "{asked} asked for by {} (PID {})",
         visible(&oom.asked_by),
         pid(oom.asked_by_pid)
     ));
@@ -84,4 +143,30 @@ fn kill(page: &mut Page<'_>, oom: &Oom) -> fmt::Result {
         page.line(&[(Look::Plain, &line), (Look::Plain, &fit(&process.comm, 20))])?;
     }
     page.gap()
+}
+
+/// Where there was no memory, in words.
+fn place(oom: &Oom) -> String {
+    let size = |bytes: u64| Bytes(bytes.cast_signed()).to_string();
+    let mut place = match (oom.constraint.as_deref(), &oom.limit_cgroup) {
+        (Some("CONSTRAINT_MEMCG"), Some(cgroup)) => {
+            let limit = oom
+                .limit_bytes
+                .map_or(String::new(), |bytes| format!(" of {}", size(bytes)));
+            format!(
+                "the limit{limit} of the cgroup {} was reached",
+                visible(cgroup)
+            )
+        }
+        (Some("CONSTRAINT_NONE"), _) => "the whole machine had no memory left".to_owned(),
+        (Some(constraint), _) => format!("its part of the machine was full ({constraint})"),
+        (None, _) => oom.log_why.clone().unwrap_or_default(),
+    };
+    if let Some(group) = &oom.group {
+        place += &format!(
+            "; memory.oom.group of {} had all its processes killed",
+            visible(group)
+        );
+    }
+    place
 }

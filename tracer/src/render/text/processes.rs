@@ -43,18 +43,25 @@ fn one_by_one(page: &mut Page<'_>, report: &Report) -> fmt::Result {
     // A column for a class that hardly any program uses is only shown where one does.
     let peaks = || rows.iter().filter_map(|row| row.peak);
     let shared = peaks().any(|peak| peak.shmem_bytes.unwrap_or(0) != 0);
-    let line = |cells: [&str; 6]| {
-        let [peak, anon, file, shmem, at, pid] = cells;
+    // So is that of PIDs in containers.
+    let inside = rows.iter().any(|row| row.pid_inside.is_some());
+    let line = |cells: [&str; 7]| {
+        let [peak, anon, file, shmem, at, pid, pid_inside] = cells;
         let mut text = right(peak, 9) + &right(anon, 10) + &right(file, 10);
         if shared {
             text += &right(shmem, 10);
         }
-        text + &right(at, 9) + &right(pid, 8) + "  "
+        text += &(right(at, 9) + &right(pid, 8));
+        if inside {
+            text += &right(pid_inside, 8);
+        }
+        text + "  "
     };
-    let heads = line(["peak", "anon", "files", "shared", "at", "pid"]);
+    let heads = line(["peak", "anon", "files", "shared", "at", "pid", "inside"]);
     page.line(&[(Look::Dim, &heads), (Look::Dim, "command")])?;
     for (depth, row) in tree(rows) {
         let pid = row.pid.map_or("?".to_owned(), |pid| pid.to_string());
+        let own = row.pid_inside.map_or("-".to_owned(), |pid| pid.to_string());
         let cells = match &row.peak {
             Some(peak) => {
                 let class = |bytes: Option<i64>| bytes.map_or("?".into(), size);
@@ -63,9 +70,9 @@ fn one_by_one(page: &mut Page<'_>, report: &Report) -> fmt::Result {
                     .map_or("?".to_owned(), |at_ns| Nanos(at_ns).to_string());
                 let [anon, file, shmem] =
                     [peak.anon_bytes, peak.file_bytes, peak.shmem_bytes].map(class);
-                line([&size(peak.rss_bytes), &anon, &file, &shmem, &at, &pid])
+                line([&size(peak.rss_bytes), &anon, &file, &shmem, &at, &pid, &own])
             }
-            None => line(["-", "-", "-", "-", "-", &pid]),
+            None => line(["-", "-", "-", "-", "-", &pid, &own]),
         };
         page.line(&[(Look::Plain, &cells), (Look::Plain, &described(depth, row))])?;
     }

@@ -1,5 +1,7 @@
 //! What was lost on the way: spaces without room, unread counters, ledgers and records.
 
+use std::collections::BTreeMap;
+
 use tracer_common::{
     ledger::Space,
     limits::{MAX_PROCESSES, MAX_SPACES},
@@ -12,6 +14,13 @@ use crate::{
     report::{schema::RecordCount, scope::Scope},
     units::{Bytes, Count},
 };
+
+/// Counts by name, as text.
+fn listed(counts: &BTreeMap<String, u64>) -> String {
+    let each = counts.iter();
+    let each = each.map(|(name, count)| format!("{} of {name}", Count(*count)));
+    each.collect::<Vec<_>>().join(", ")
+}
 
 /// Records of one kind that were made and did not reach the model.
 pub(super) fn missing(ended: &Ended, kind: u32) -> u64 {
@@ -129,15 +138,14 @@ pub(super) fn readings_of_counters(doubts: &mut Doubts, scope: &Scope<'_>, ended
             "Run again on a machine whose CPUs are less busy.",
         );
     }
-    match ended.missed_runs {
-        Some(0) => {}
+    match &ended.missed_runs {
+        Some(missed) if missed.is_empty() => {}
         Some(missed) => doubts.add(
             Touches::Target,
             "runs-missed",
             format!(
-                "Changes that the kernel did not report: {}. A peak just there would have been \
-                 missed.",
-                Count(missed),
+                "Events that the kernel did not report: {}. A peak just there would have been missed.",
+                listed(missed),
             ),
             RUN_AGAIN,
         ),

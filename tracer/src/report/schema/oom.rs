@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::cgroup::State;
+use super::Absent;
+use crate::cgroup::{Pressure, State};
 
 /// The cgroup that is the target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -12,6 +13,13 @@ pub struct CgroupSection {
     /// What its files said: counts at the end, amounts when there was most, as far as seen.
     #[serde(flatten)]
     pub state: State,
+    /// Highest sum of anonymous, shared and kernel memory that was seen: what the kernel cannot
+    /// give up without swap. `None` if it does not tell all three.
+    pub needed_bytes: Option<u64>,
+    /// By how much the usage may be too high: pages that CPUs have charged ahead.
+    pub charged_ahead_bytes: u64,
+    /// How long tasks waited for memory during the run.
+    pub pressure: Option<Pressure>,
     /// Highest sum of the anonymous memory of its processes, exact; `None` if the record of the run
     /// breaks off.
     pub anon_peak_bytes: Option<i64>,
@@ -19,6 +27,8 @@ pub struct CgroupSection {
     pub anon_peak_at_ns: Option<u64>,
     /// What the limit was hit by, as far as the files tell; `None` if it was not.
     pub limit_hit_by: Option<String>,
+    /// Keys of this section that are `None`, and why.
+    pub absent: Vec<Absent>,
 }
 
 /// A process that the kernel chose to be killed.
@@ -42,9 +52,29 @@ pub struct Oom {
     pub asked_by_pid: Option<u32>,
     /// Its name.
     pub asked_by: String,
-    /// The victim was killed by SIGKILL; false: it was about to end anyway. `None` if it is not of
-    /// the target or did not end.
+    /// The victim was killed by SIGKILL; false: it was about to end anyway. `None` if it did not
+    /// end, or is not of the target and the kernel's log does not say.
     pub killed: Option<bool>,
+    /// Pages that were asked for, as a power of two; like all that follows up to `log_why` from
+    /// the kernel's log, and `None` if that does not say.
+    pub order: Option<u32>,
+    /// How they were asked for.
+    pub gfp_mask: Option<String>,
+    /// Where there was no memory: `CONSTRAINT_MEMCG` (a cgroup's limit), `CONSTRAINT_NONE` (the
+    /// machine), `CONSTRAINT_CPUSET`, `CONSTRAINT_MEMORY_POLICY`.
+    pub constraint: Option<String>,
+    /// Cgroup whose limit was hit, below the root of its hierarchy; `None` if it was none's.
+    pub limit_cgroup: Option<String>,
+    /// That limit.
+    pub limit_bytes: Option<u64>,
+    /// What was used there.
+    pub usage_bytes: Option<u64>,
+    /// Cgroup of the victim.
+    pub victim_cgroup: Option<String>,
+    /// Cgroup all of whose processes were killed together (`memory.oom.group`).
+    pub group: Option<String>,
+    /// Why the log does not tell; `None` if it does.
+    pub log_why: Option<String>,
     /// Phase that was open then.
     pub phase: Option<String>,
     /// Processes of the target then, the largest first, at most [`Oom::MOST`].
@@ -56,6 +86,25 @@ impl Oom {
     pub const MOST: usize = 32;
     /// History before the kill that is looked at, nanoseconds.
     pub const BEFORE_NS: u64 = 10_000_000_000;
+}
+
+/// Calls that were refused for want of memory: nobody is killed for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusals {
+    /// How many.
+    pub count: u64,
+    /// The one that asked for the most.
+    pub call: &'static str,
+    /// What it asked for.
+    pub bytes: u64,
+    /// When it was refused.
+    pub at_ns: u64,
+    /// PID; `None` if unknown.
+    pub pid: Option<u32>,
+    /// Name of the process; empty if unknown.
+    pub comm: String,
+    /// By what it was refused, as far as is known.
+    pub why: String,
 }
 
 /// A process of the target at a kill.
