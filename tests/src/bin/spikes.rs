@@ -12,7 +12,7 @@ use tests::{
     pace::paced,
     proc::Reader,
     sys::{
-        memory::{Kind, Map, page_bytes},
+        memory::{self, Kind, Map, page_bytes},
         process,
     },
     truth::{self, SpikesTruth},
@@ -35,6 +35,7 @@ fn main() {
     let mut reader = Reader::default();
     spike(1);
     reader.own_rss();
+    memory::fault_all_in();
     let base_rss_bytes = reader.own_rss();
 
     let (mut made, mut short) = (0, 0);
