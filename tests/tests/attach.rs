@@ -131,6 +131,18 @@ fn no_follow_leaves_children_out() {
 }
 
 #[test]
+fn memtrace_itself_is_not_part_of_what_it_is_started_in() {
+    let memtrace = Memtrace::with_json().options(&["--duration", "300ms"]);
+    let (program, scratch) = memtrace.attach(&[std::process::id()]);
+    let own = program.pid();
+    let outcome = program.finish();
+    outcome.assert_code(0);
+    let report = report(&outcome, &scratch);
+    assert!(report.rows(own).is_empty());
+    assert!(!report.rows(std::process::id()).is_empty());
+}
+
+#[test]
 fn earlier_peak_is_told_with_the_kernels_mark() {
     let scratch = Scratch::default();
     let mut program = pages(&scratch, &["--anon", "5000", "--linger", "--hold-ms", "1"]);

@@ -70,6 +70,7 @@ fn a_panic_passes_through_and_ends_the_phase() {
         calls.iter().all(|call| call.ended_by == "jump"),
         "{calls:?}"
     );
+    assert!(report.doubts("calls-not-returned"));
     let inner = report.phases_named("take_up");
     assert!(inner.iter().all(|call| call.ended_by == "mark"));
 }

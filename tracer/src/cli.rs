@@ -4,7 +4,11 @@ mod judge;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
+use clap::{
+    Args, ColorChoice, Parser, Subcommand, ValueEnum,
+    builder::NonEmptyStringValueParser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 pub use self::judge::JudgeArguments;
 use crate::{
@@ -31,11 +35,12 @@ Examples:
   memtrace judge run.mtr                what tools that sample would have said
   memtrace judge --tools psutil -- ./job    and what one does say
   memtrace check                        what this kernel and user allow
-  memtrace --unprivileged -- ./job      where it is not allowed: looks, not exact
+  memtrace --unprivileged -- ./job      where it is not allowed: not exact
 
-The report goes to stderr, so that the command's output stays its own. The exit
-code is the command's (128+n for signal n). memtrace's own: 100 over --max-peak,
-125 memtrace failed, 126 cannot execute, 127 command not found, 2 usage.";
+The report goes to stderr, so that the command's output stays its own; --json -
+and --export FMT=- write to stdout. The exit code is the command's (128+n for
+signal n). memtrace's own: 100 over --max-peak, 125 memtrace failed, 126 cannot
+execute, 127 command not found, 2 usage.";
 
 /// The exact peak memory of a command, a process tree or a PID, without a sampling gap.
 #[derive(Debug, Parser)]
@@ -57,6 +62,7 @@ pub struct Arguments {
         long,
         value_name = "PID",
         value_delimiter = ',',
+        value_parser = pid,
         conflicts_with = "command"
     )]
     pub pid: Vec<u32>,
@@ -106,8 +112,8 @@ pub struct Arguments {
     /// Make each program that the target executes a phase
     #[arg(long)]
     pub phase_exec: bool,
-    /// Tell the system calls that change memory, refused ones too. Each system call of every
-    /// process on the machine takes some 35 ns longer meanwhile
+    /// Tell the system calls that change memory by name, in the JSON report; refused ones in the
+    /// text too. Each system call of every process on the machine takes some 35 ns longer meanwhile
     #[arg(long)]
     pub syscalls: bool,
     /// Tell memory that processes share counted once, too: PSS, read now and then near the peak. A
@@ -137,9 +143,9 @@ pub struct Arguments {
 pub enum Action {
     /// Tell what this kernel and user allow, and what to do about what is missing
     Check(CheckArguments),
-    /// Report from a capture, on stdout, what the run reported on stderr
+    /// Write the report of a capture to stdout
     Report(ReportArguments),
-    /// Tell how wrong tools are that look now and then: from a capture, or beside a command
+    /// Tell how wrong tools that sample are, from a capture or beside a command
     Judge(JudgeArguments),
     /// Mark a phase of the whole target, from a script that runs inside it
     Mark(MarkArguments),
@@ -197,6 +203,11 @@ pub struct CopiesAsked {
 }
 
 impl Arguments {
+    /// Reads the command line, or ends the program with what is wrong with it.
+    pub fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| with_tip(error).exit())
+    }
+
     /// Checks what the parser cannot.
     ///
     /// # Errors
@@ -222,6 +233,30 @@ impl Arguments {
         }
         Ok(())
     }
+}
+
+/// A word where an option should be is most often a command without the two dashes before it.
+fn with_tip(mut error: clap::Error) -> clap::Error {
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string);
+    let is_of_action = usage.is_none_or(|usage| !usage.contains(" -- CMD"));
+    if error.kind() != ErrorKind::UnknownArgument || is_of_action {
+        return error;
+    }
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg)
+        && !word.starts_with('-')
+    {
+        let tip = format!("a command goes behind two dashes: memtrace -- {word}");
+        error.insert(
+            ContextKind::Suggested,
+            ContextValue::StyledStrs(vec![tip.into()]),
+        );
+    }
+    error
+}
+
+fn pid(text: &str) -> Result<u32, String> {
+    let pid = text.parse();
+    pid.map_err(|_| "a PID is a number; pgrep NAME finds that of a program".to_owned())
 }
 
 fn export(text: &str) -> Result<(Format, PathBuf), String> {
@@ -288,6 +323,20 @@ mod tests {
             Arguments::try_parse_from(["memtrace", "-q", "--", "sh", "-c", "exit 3"]).unwrap();
         assert_eq!(arguments.command, ["sh", "-c", "exit 3"]);
         assert!(arguments.quiet);
+    }
+
+    #[test]
+    fn a_command_without_dashes_is_told_where_it_goes() {
+        let said = |arguments: &[&str]| {
+            let parsed = Arguments::try_parse_from(arguments);
+            with_tip(parsed.unwrap_err()).to_string()
+        };
+        let text = said(&["memtrace", "--quiet", "make", "-j8"]);
+        assert!(text.contains("two dashes: memtrace -- make"), "{text}");
+        for other in [["memtrace", "--qiet", "x"], ["memtrace", "check", "x"]] {
+            let text = said(&other);
+            assert!(!text.contains("two dashes"), "{text}");
+        }
     }
 
     #[test]

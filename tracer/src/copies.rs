@@ -1,5 +1,7 @@
 //! Copies of the report for other tools: each a format and a place, checked before the run.
 
+use std::{collections::HashSet, path::Path};
+
 use anyhow::Context as _;
 
 use crate::{
@@ -33,6 +35,12 @@ impl Copies {
             copies.to_stdout() < 2,
             "only one copy of the report can go to stdout. Name a file for the others"
         );
+        if let Some(path) = copies.named_twice() {
+            anyhow::bail!(
+                "{} is named for two copies of the report. Name another file for one of them",
+                path.display()
+            );
+        }
         Ok(copies)
     }
 
@@ -40,6 +48,16 @@ impl Copies {
     pub fn to_stdout(&self) -> usize {
         let is_stdout = |(_, place): &&(Format, Place)| matches!(place, Place::Stdout);
         self.0.iter().filter(is_stdout).count()
+    }
+
+    /// A file that one copy would overwrite another in.
+    fn named_twice(&self) -> Option<&Path> {
+        let mut files = self.0.iter().filter_map(|(_, place)| match place {
+            Place::File(path) => Some(path.as_path()),
+            Place::Stdout | Place::Special(_) => None,
+        });
+        let mut seen = HashSet::new();
+        files.find(|path| !seen.insert(*path))
     }
 
     /// Among them is a page, which can tell a judgement too.
@@ -64,5 +82,30 @@ impl Copies {
         });
         let results: Vec<_> = written.collect();
         results.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn one_copy_does_not_overwrite_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |html: &str| {
+            let path = |name: &str| Some(folder.path().join(name));
+            let asked = CopiesAsked {
+                format: Format::Text,
+                json: path("run"),
+                html: path(html),
+                export: vec![(Format::Csv, PathBuf::from("/dev/null")); 2],
+            };
+            Copies::check(&asked)
+        };
+        assert!(check("run.html").is_ok());
+        let text = check("run").unwrap_err().to_string();
+        assert!(text.contains("named for two copies"), "{text}");
     }
 }

@@ -40,8 +40,7 @@ impl FromStr for Wanted {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (what, name) = match text.rsplit_once('=') {
-            // `operator==` and its like are names of functions.
-            Some((what, name)) if !what.ends_with(['=', '!', '<', '>', 'r']) => (what, Some(name)),
+            Some((what, name)) if !is_cut_operator(what, name) => (what, Some(name)),
             _ => (text, None),
         };
         let (binary, function) = match single_colon(what) {
@@ -60,6 +59,13 @@ impl FromStr for Wanted {
             name: name.unwrap_or(function).to_owned(),
         })
     }
+}
+
+/// The `=` belongs to the name of the function, as in `operator==`, `operator+=` and `operator<=>`.
+fn is_cut_operator(what: &str, name: &str) -> bool {
+    let sign = what.rsplit_once("operator").map(|(_, sign)| sign);
+    let is_sign = |sign: &str| sign.bytes().all(|byte| b"=!<>+-*/%&|^".contains(&byte));
+    matches!(name, "" | ">") && sign.is_some_and(is_sign)
 }
 
 /// The first colon that is not one of a pair: those are part of a name (`a::b`).
@@ -110,7 +116,8 @@ pub enum FindError {
     /// It names no functions at all.
     #[error(
         "{path} names no functions: it was stripped. Give one with symbols, or mark the phase in \
-         the program"
+         the program. If another program or library has the function, name it: --phase-fn \
+         BINARY:FUNCTION"
     )]
     Stripped {
         /// File.
@@ -277,8 +284,12 @@ mod tests {
         assert_eq!(parse("a::b::c"), Ok(wanted(None, "a::b::c", "a::b::c")));
         let full = wanted(Some("libx.so"), "ns::T::run(int)", "run");
         assert_eq!(parse("libx.so:ns::T::run(int)=run"), Ok(full));
-        let equal = wanted(None, "T::operator==", "T::operator==");
-        assert_eq!(parse("T::operator=="), Ok(equal));
+        for whole in ["T::operator==", "T::operator=", "operator+=", "operator<=>"] {
+            assert_eq!(parse(whole), Ok(wanted(None, whole, whole)));
+        }
+        let equal = wanted(None, "T::operator==", "same");
+        assert_eq!(parse("T::operator===same"), Ok(equal));
+        assert_eq!(parse("filter=F"), Ok(wanted(None, "filter", "F")));
         for wrong in ["", ":f", "a:", "f=", "=n"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

@@ -126,8 +126,8 @@ pub struct Wrapped<'a> {
 ///
 /// If it gives no report, or if its peak is not known.
 pub fn judge(capture: &Path, others: Others<'_>) -> anyhow::Result<Judgement> {
-    let begun = begun(capture)?;
     let mut report = replay::report(capture)?;
+    let begun = begun(capture)?;
     let (mut only, mut aside, mut wrap) = (None, Vec::new(), None);
     if let Some(wrapped) = others.wrapped {
         let part = Part::find(&report, wrapped.command)?;

@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::Parser;
 use memtrace::{
     capture::Destination,
     cgroup::{self, Wanted},
@@ -32,7 +31,7 @@ use memtrace::{
 use nix::unistd::{Pid, Uid};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     match act(&arguments) {
         Ok(code) => code,
         Err(failure) => failure.tell(),
@@ -243,16 +242,22 @@ fn tell(
 
 fn exit_code(arguments: &Arguments, report: &Report, exit: Option<Exit>) -> u8 {
     let code = exit.map_or(0, Exit::shell_code);
-    let peak = report.peak.as_ref().map_or(0, |peak| peak.rss_bytes);
-    match arguments.max_peak {
-        Some(budget) if code == 0 && i128::from(peak) > i128::from(budget) => {
+    let Some(budget) = arguments.max_peak.filter(|_| code == 0) else {
+        return code;
+    };
+    let told = Bytes(budget as i64);
+    match report.peak.as_ref().map(|peak| peak.rss_bytes) {
+        Some(peak) if i128::from(peak) > i128::from(budget) => {
             eprintln!(
-                "memtrace: the peak of {} is over the budget of {}",
-                Bytes(peak),
-                Bytes(budget as i64)
+                "memtrace: the peak of {} is over the budget of {told}",
+                Bytes(peak)
             );
             self::code::OVER_BUDGET
         }
-        _ => code,
+        Some(_) => code,
+        None => {
+            eprintln!("memtrace: the peak is not known, and may be over the budget of {told}");
+            self::code::FAILED
+        }
     }
 }

@@ -52,16 +52,17 @@ impl Place {
         }
     }
 
-    /// Writes the whole report, or nothing.
+    /// Writes the whole report, or nothing. Who reads stdout may have seen enough before its end.
     ///
     /// # Errors
     ///
     /// With the place and the reason.
     pub fn write(&self, bytes: &[u8]) -> anyhow::Result<()> {
         match self {
-            Self::Stdout => io::stdout()
-                .write_all(bytes)
-                .context("stdout cannot be written to"),
+            Self::Stdout => match io::stdout().write_all(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                written => written.context("stdout cannot be written to"),
+            },
             Self::Special(path) => OpenOptions::new()
                 .write(true)
                 .open(path)

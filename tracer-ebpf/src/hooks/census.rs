@@ -8,7 +8,7 @@ use crate::{
     hooks::process::{FOLLOW, FOLLOWS_CGROUP, join, leave},
     ledger,
     maps::{FOUND, SPACES, TASKS, WANTED},
-    peek::Thread,
+    peek::{Thread, current_tgid},
     preempt,
 };
 
@@ -39,6 +39,10 @@ pub unsafe fn census(step: *const Step) -> i32 {
 fn count(thread: Thread) {
     let mm = thread.mm();
     let tgid = thread.tgid();
+    if tgid == current_tgid() {
+        // The tracer, who reads the iterator.
+        return;
+    }
     let Some(found) = FOUND.get_ptr_mut(0) else {
         return;
     };

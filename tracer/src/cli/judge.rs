@@ -14,15 +14,15 @@ use crate::{
 const JUDGE_EXAMPLES: &str = "\
 Examples:
   memtrace judge --tools psutil@100ms,rusage -- ./job
-                                          tools beside the exact run, and how wrong
+                                          tools beside the exact run
   memtrace judge --tools psutil --cost 10 -- ./job
-                                          and what they cost: runs it 20 times more
+                                          and their cost, from 20 more runs
   memtrace judge --wrap 'psrecord \"{}\" --log p.txt' --import p.txt -- ./job
                                           a real tool around the command
   memtrace judge --wrap 'time -v -o t.txt {}' --import t.txt -- ./job
                                           one that takes the command's words
   memtrace -o run.mtr -- ./job            or first the exact run
-  memtrace judge run.mtr                  what a poller of any interval would say
+  memtrace judge run.mtr                  what pollers of any interval would say
   memtrace judge --format json run.mtr    the same for programs
   memtrace judge --import mprof.dat run.mtr
                                           and what mprof said of the same run

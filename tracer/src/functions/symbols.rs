@@ -62,7 +62,10 @@ pub(super) fn parts(
         near.dedup_by(|one, other| one.1 == other.1);
         let names: Vec<String> = near.into_iter().take(NEAR).map(|(_, name)| name).collect();
         let near = match names.is_empty() {
-            true => ". List what it has with: nm -DC, nm -C".to_owned(),
+            true => {
+                let file = path.display();
+                format!(". List what it has with: nm -C {file}; nm -DC {file}")
+            }
             false => format!(". It has {}", names.join(", ")),
         };
         return Err(FindError::NoSuch {

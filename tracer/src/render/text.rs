@@ -27,6 +27,7 @@ pub fn write(report: &Report, colour: bool, out: &mut impl fmt::Write) -> fmt::R
     let page = &mut Page::new(out, colour);
     peak(page, report)?;
     history(page, report)?;
+    pss::write(page, report)?;
     page.gap()?;
     target(page, report)?;
     page.gap()?;
@@ -53,10 +54,10 @@ fn peak(page: &mut Page<'_>, report: &Report) -> fmt::Result {
     page.wrapped(LABEL, Look::Plain, &made_of(peak))?;
     page.wrapped(LABEL, Look::Plain, &moment(peak, report))?;
     let beside = beside(peak);
-    if !beside.is_empty() {
-        page.wrapped(LABEL, Look::Dim, &beside)?;
+    if beside.is_empty() {
+        return Ok(());
     }
-    pss::write(page, report, peak)
+    page.wrapped(LABEL, Look::Dim, &beside)
 }
 
 /// What the peak is worth, in a few words.
@@ -198,11 +199,12 @@ fn how(exit: &Exit) -> String {
     }
 }
 
-/// Arguments as one would type them, roughly: those with blanks are quoted.
+/// Arguments as one would type them, roughly: those with blanks or signs of the shell are quoted.
 fn command_line(argv: &[String]) -> String {
     let quoted = argv.iter().map(|arg| {
         let arg = visible(arg);
-        let plain = !arg.is_empty() && !arg.contains(char::is_whitespace);
+        let special = |c: char| c.is_whitespace() || "|&;<>()$`\\\"'*?[]#".contains(c);
+        let plain = !arg.is_empty() && !arg.contains(special);
         if plain { arg } else { format!("'{arg}'") }
     });
     quoted.collect::<Vec<_>>().join(" ")

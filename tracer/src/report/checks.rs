@@ -13,7 +13,10 @@ use super::{
     schema::{Check, CountCheck, Verdict},
     scope::{Scope, Waited},
 };
-use crate::{event::Reading, model::row::Row};
+use crate::{
+    event::{Reading, TargetAsked},
+    model::row::Row,
+};
 
 const EQUAL: &str = "The same to the byte.";
 const LOW_BATCH: &str = "The kernel leaves out what each CPU has counted but not yet handed in.";
@@ -216,9 +219,7 @@ fn wait4(scope: &Scope<'_>, row: &Row<'_>, exited: &ProcessExited, peak: i64) ->
         .waited
         .filter(|waited| row.process.pid() == Some(waited.pid))?;
     let said = signed(waited.max_rss_bytes);
-    let of_child = exited.children_maxrss > exited.maxrss
-        && scope.bytes(signed(exited.children_maxrss)) == said;
-    let judged = if said > peak && of_child {
+    let judged = if said > peak && is_of_child(scope, exited, said) {
         Judged::new(
             Verdict::CoversMore,
             "It is that of the largest descendant waited for, not of this process.",
@@ -227,6 +228,11 @@ fn wait4(scope: &Scope<'_>, row: &Row<'_>, exited: &ProcessExited, peak: i64) ->
         max_rss(scope, row, said, peak)
     };
     Some(judged.check("ru_maxrss (wait4)", said, peak))
+}
+
+/// What `wait4` said is of a descendant that was waited for, not of the process itself.
+fn is_of_child(scope: &Scope<'_>, exited: &ProcessExited, said: i64) -> bool {
+    exited.children_maxrss > exited.maxrss && scope.bytes(signed(exited.children_maxrss)) == said
 }
 
 /// Checks of the whole target.
@@ -281,6 +287,11 @@ fn largest(scope: &Scope<'_>, said: i64, peak: i64) -> Judged {
             Verdict::Inherited,
             "Carried over by exec from what the command's process was before.",
         )
+    } else if said > peak && is_of_stranger(scope, said) {
+        Judged::new(
+            Verdict::CoversMore,
+            "It is that of the largest descendant waited for, which was not followed.",
+        )
     } else if said < peak && several && peak - said > scope.slack_bytes() {
         Judged::new(
             Verdict::CoversLess,
@@ -289,6 +300,16 @@ fn largest(scope: &Scope<'_>, said: i64, peak: i64) -> Judged {
     } else {
         kernel(scope, said, peak)
     }
+}
+
+/// What `wait4` said is of a descendant that does not belong to the target.
+fn is_of_stranger(scope: &Scope<'_>, said: i64) -> bool {
+    let is_followed = matches!(
+        scope.begun.target,
+        TargetAsked::Command { follow: true, .. }
+    );
+    let mut exits = scope.rows.iter().filter_map(|row| row.exited());
+    !is_followed && exits.any(|exited| is_of_child(scope, exited, said))
 }
 
 pub(super) fn shared_cgroup(

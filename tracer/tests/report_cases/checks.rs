@@ -1,7 +1,7 @@
 //! Verdicts: each reading gets the one that its history calls for.
 
 use memtrace::{
-    event::{EndReason, Event, Reading},
+    event::{EndReason, Event, Reading, TargetAsked},
     report::schema::{Check, Report, Verdict},
 };
 
@@ -125,6 +125,27 @@ fn wait4_covers_the_largest_descendant() {
         verdict(&report.checks, "ru_maxrss (wait4)").0,
         Verdict::CoversLess
     );
+}
+
+#[test]
+fn wait4_covers_descendants_that_were_not_followed() {
+    let mut run = Run::command(&["parent"]);
+    if let TargetAsked::Command { follow, .. } = &mut run.asked {
+        *follow = false;
+    }
+    run.exec(1, &["parent"])
+        .level(1, pages(2_000, 0, 0))
+        .exit(1, 0);
+    run.events.iter_mut().for_each(|event| {
+        if let Event::ProcessExited(exited) = event {
+            exited.children_maxrss = 30_000;
+        }
+    });
+    run.wait4(30_000, 0);
+    let report = run.report(0);
+    let (found, why, _) = verdict(&report.checks, "ru_maxrss (wait4)");
+    assert_eq!(found, Verdict::CoversMore);
+    assert!(why.contains("not followed"), "{why}");
 }
 
 #[test]

@@ -48,13 +48,14 @@ fn refused(page: &mut Page<'_>, refusals: &Refusals) -> fmt::Result {
 fn of_cgroup(page: &mut Page<'_>, cgroup: &CgroupSection) -> fmt::Result {
     let size = |bytes: u64| Bytes(bytes.cast_signed()).to_string();
     if let Some(anon) = cgroup.anon_peak_bytes {
-        let text = format!("{} of anonymous memory alone, exact", Bytes(anon));
-        page.labelled("at most", &[(Look::Plain, &text)])?;
+        let text = format!("peak {}, exact", Bytes(anon));
+        page.labelled("anonymous", &[(Look::Plain, &text)])?;
     }
     let state = &cgroup.state;
     let limit = state.limit_bytes.map_or("none".to_owned(), size);
     let said = state.peak_bytes.map_or("not told".to_owned(), size);
-    let text = format!("limit {limit}; highest usage by the kernel's own count {said}");
+    let text =
+        format!("limit of the cgroup {limit}; highest usage by the kernel's own count {said}");
     page.wrapped(LABEL, Look::Dim, &text)?;
     let classes = [
         ("anonymous", state.anon_bytes),

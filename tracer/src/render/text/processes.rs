@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use super::{
     command_line,
-    page::{Look, Page, fit, right},
+    page::{LABEL, Look, Page, fit, right},
 };
 use crate::{
     report::schema::{ProcessRow, Report},
@@ -29,8 +29,18 @@ pub(super) fn write(page: &mut Page<'_>, report: &Report) -> fmt::Result {
     } else {
         ""
     };
-    let all = format!("{} in all{alive}{order}", Count(target.processes_seen));
-    page.labelled("processes", &[(Look::Plain, &all)])?;
+    let folded: u64 = report.folded.iter().map(|row| row.rows).sum();
+    let rows = report.processes.len() as u64 + folded;
+    let execs = if many && rows > target.processes_seen {
+        format!(", {} counting execs", Count(rows))
+    } else {
+        String::new()
+    };
+    let all = format!(
+        "{} in all{alive}{execs}{order}",
+        Count(target.processes_seen)
+    );
+    page.hanging("processes", LABEL, Look::Plain, &all)?;
     match (many, report.processes.is_empty()) {
         (true, _) => by_command(page, report),
         (false, true) => Ok(()),

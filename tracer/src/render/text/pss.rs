@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::page::{LABEL, Look, Page};
 use crate::{
-    report::schema::{Report, TargetPeak},
+    report::schema::Report,
     units::{Bytes, Count, Nanos},
 };
 
@@ -12,7 +12,10 @@ use crate::{
 const FAR: i64 = 100;
 
 /// Writes the lines; nothing where nothing can be shared.
-pub(super) fn write(page: &mut Page<'_>, report: &Report, peak: &TargetPeak) -> fmt::Result {
+pub(super) fn write(page: &mut Page<'_>, report: &Report) -> fmt::Result {
+    let Some(peak) = &report.peak else {
+        return Ok(());
+    };
     let once = &report.counted_once;
     let size = |bytes: u64| Bytes(bytes.cast_signed());
     let (Some(bytes), Some(reading)) = (once.bytes, &once.reading) else {

@@ -1,9 +1,16 @@
-//! What speaks against phases: lost, unreadable and unbalanced markers.
+//! What speaks against phases: lost, unreadable and unbalanced markers, and calls without a return.
 
 use tracer_common::record::kind;
 
 use super::{Doubts, RUN_AGAIN, Touches, losses};
-use crate::{model::phases::Trouble, report::scope::Scope, units::Count};
+use crate::{
+    model::{
+        phase::{EndedBy, Phase, Track},
+        phases::Trouble,
+    },
+    report::scope::Scope,
+    units::Count,
+};
 
 /// Finds it.
 pub(super) fn find(doubts: &mut Doubts, scope: &Scope<'_>) {
@@ -61,8 +68,24 @@ pub(super) fn find(doubts: &mut Doubts, scope: &Scope<'_>) {
             doubts.add(Touches::NoPeak, id, text, remedy);
         }
     }
-    let kept = scope.phases.kept().iter();
-    let inexact = kept.filter(|phase| !phase.is_exact).count() as u64;
+    let kept = || scope.phases.kept().iter();
+    let is_left = |phase: &&Phase| {
+        let has_return = matches!(phase.track, Track::Functions { .. });
+        let ended_by = phase.ended_by;
+        has_return && matches!(ended_by, EndedBy::Jump | EndedBy::Exit | EndedBy::ThreadEnd)
+    };
+    let left = kept().filter(is_left).count() as u64;
+    if left > 0 {
+        let text = format!(
+            "Calls of functions that were not seen to return: {}. What an exception or a jump left \
+             is told up to the thread's next probe or its end, and its peak may be of what came \
+             after. Each is marked.",
+            Count(left),
+        );
+        let remedy = "Mark such a phase in the program, where it ends.";
+        doubts.add(Touches::NoPeak, "calls-not-returned", text, remedy);
+    }
+    let inexact = kept().filter(|phase| !phase.is_exact).count() as u64;
     if inexact > 0 {
         let text = format!(
             "Phases whose peak may lack a change, because a CPU that held a ledger did not run: \

@@ -22,7 +22,7 @@ impl Run {
             Nanos(watcher.longest_ns),
         );
         text += &match bounds {
-            None => "No look saw anything.".to_owned(),
+            None => "No look saw anything: ".to_owned(),
             Some(Bounds {
                 least,
                 most: Some(most),
@@ -107,6 +107,7 @@ impl Run {
             _ if self.max_rss_bytes.is_none() => {
                 "the command still ran when the looking ended.".to_owned()
             }
+            Some(0) => "the command ended before a look found it.".to_owned(),
             Some(forks) => format!(
                 "{} were started on this machine meanwhile, and the kernel does not tell by whom. \
                  One that no look saw may have held any amount.",
