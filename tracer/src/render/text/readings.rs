@@ -1,7 +1,11 @@
 //! What other instruments say of the same run: those of the target and of the program that was
-//! asked about one by one, all others in one line for each instrument.
+//! asked about one by one, all others in one line for each instrument. What could not be read is
+//! told in JSON alone.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use super::page::{Look, Page, left, right};
 use crate::{
@@ -20,16 +24,25 @@ pub(super) fn write(page: &mut Page<'_>, report: &Report) -> fmt::Result {
         .iter()
         .filter(|row| !main.is_some_and(|m| std::ptr::eq(m, *row)));
     let others: Vec<_> = others.flat_map(|row| &row.checks).collect();
-    let of_main: Vec<_> = main
-        .iter()
-        .flat_map(|row| row.checks.iter().map(Line::of))
-        .collect();
+    let is_told = |line: &Line<'_>| line.verdict != Verdict::Unavailable;
     let of_all: Vec<_> = report
         .checks
         .iter()
         .map(Line::of)
         .chain(report.count_checks.iter().map(Line::of_count))
+        .filter(is_told)
         .collect();
+    // Of a single process most is the same twice.
+    let is_told_above = |line: &Line<'_>| {
+        let mut above = of_all.iter();
+        report.processes.len() == 1 && above.any(|it| (it.name, &it.why) == (line.name, &line.why))
+    };
+    let of_main: Vec<_> = main
+        .iter()
+        .flat_map(|row| row.checks.iter().map(Line::of))
+        .filter(|line| is_told(line) && !is_told_above(line))
+        .collect();
+    let mut said = BTreeSet::new();
     if of_all.is_empty() && of_main.is_empty() && others.is_empty() {
         return Ok(());
     }
@@ -40,12 +53,12 @@ pub(super) fn write(page: &mut Page<'_>, report: &Report) -> fmt::Result {
     )?;
     if !of_all.is_empty() {
         page.line(&[(Look::Dim, "  of all together")])?;
-        group(page, &of_all)?;
+        group(page, &of_all, &mut said)?;
     }
     if let Some(row) = main.filter(|_| !of_main.is_empty()) {
         let pid = row.pid.map_or("?".to_owned(), |pid| pid.to_string());
         page.line(&[(Look::Dim, &format!("  of PID {pid}, {}", row.comm))])?;
-        group(page, &of_main)?;
+        group(page, &of_main, &mut said)?;
     }
     if others.is_empty() {
         return Ok(());
@@ -106,7 +119,7 @@ impl<'a> Line<'a> {
 }
 
 /// Those that differ one by one, each reason once; then those that do not, in one line.
-fn group(page: &mut Page<'_>, lines: &[Line<'_>]) -> fmt::Result {
+fn group<'a>(page: &mut Page<'_>, lines: &[Line<'a>], said: &mut BTreeSet<&'a str>) -> fmt::Result {
     let (equal, differ): (Vec<_>, Vec<_>) = lines
         .iter()
         .partition(|line| line.verdict == Verdict::Equal);
@@ -120,7 +133,8 @@ fn group(page: &mut Page<'_>, lines: &[Line<'_>]) -> fmt::Result {
             (Look::Plain, &figures),
             (look, word),
         ])?;
-        if differ.get(i + 1).is_none_or(|next| next.why != line.why) {
+        let is_last = differ.get(i + 1).is_none_or(|next| next.why != line.why);
+        if is_last && said.insert(line.why) {
             page.wrapped(8, Look::Dim, line.why)?;
         }
     }
@@ -148,9 +162,11 @@ fn worded(verdict: Verdict) -> (Look, &'static str) {
 fn summed(page: &mut Page<'_>, checks: &[&Check]) -> fmt::Result {
     let mut instruments: BTreeMap<&str, Vec<(Verdict, u64, i64)>> = BTreeMap::new();
     for check in checks {
+        if check.verdict == Verdict::Unavailable {
+            continue;
+        }
+        let diff = check.diff_bytes.unwrap_or(0);
         let verdicts = instruments.entry(&check.against).or_default();
-        let told = check.verdict != Verdict::Unavailable;
-        let diff = check.diff_bytes.filter(|_| told).unwrap_or(0);
         match verdicts
             .iter_mut()
             .find(|(verdict, ..)| *verdict == check.verdict)
