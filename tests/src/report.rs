@@ -34,12 +34,40 @@ pub struct Report {
     pub calls: Option<Vec<CallRow>>,
     /// The target's level over time.
     pub timeline: Timeline,
+    /// How often what was how much.
+    pub histograms: Histograms,
     /// The cgroup that is the target.
     pub cgroup: Option<CgroupSection>,
     /// Kills for want of memory.
     pub oom: Vec<Oom>,
     /// Calls refused for want of memory.
     pub refusals: Option<Refusals>,
+}
+
+/// How often what was how much.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Histograms {
+    /// How long page faults took.
+    pub fault_ns: Option<Histogram>,
+}
+
+/// A histogram.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Histogram {
+    /// Of the values.
+    pub unit: String,
+    /// What is counted.
+    pub weight: String,
+    /// Sum of the weights.
+    pub count: u64,
+    /// Least value.
+    pub min: u64,
+    /// Not exceeded by half of the weight.
+    pub p50: u64,
+    /// Greatest value.
+    pub max: u64,
+    /// Greatest value of a bucket and its weight.
+    pub buckets: Vec<(u64, u64)>,
 }
 
 /// Calls refused for want of memory.
@@ -313,6 +341,8 @@ pub struct Certainty {
     pub stream: Stream,
     /// Stated weaknesses.
     pub doubts: Vec<Doubt>,
+    /// Keys that are null, and why.
+    pub absent: Vec<Absent>,
     /// Of a run that was looked at only.
     pub sampled: Option<Sampled>,
 }

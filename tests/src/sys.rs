@@ -11,6 +11,7 @@ pub mod process;
 pub mod swap;
 pub mod sync;
 pub mod terminal;
+pub mod userfault;
 
 use std::io;
 

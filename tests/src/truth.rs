@@ -193,6 +193,19 @@ pub struct FaultsTruth {
     pub major_faults: u64,
 }
 
+/// Of `waiter`: its faults between two standstills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaiterTruth {
+    /// Its PID.
+    pub pid: u32,
+    /// Pages that it touched and that were not there: a fault each.
+    pub touched: u64,
+    /// Faults, minor and major, by its own counters.
+    pub counted: u64,
+    /// One of them took so long, and a little less in the kernel.
+    pub waited_ns: u64,
+}
+
 /// Of `spike`: one spike, and between which lengths its own lies, whatever height one asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpikeTruth {

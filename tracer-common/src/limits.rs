@@ -20,6 +20,9 @@ pub const MARK_NAME_BYTES: usize = 64;
 /// The default quantum of the stream is at least the peak so far divided by two so many times:
 /// 1/256 of it, less than a picture shows. A finer one costs looks at the other CPUs' counters.
 pub const QUANTUM_SHIFT: u32 = 8;
+/// Threads that can be alive in a target while the time of their page faults is taken. Faults of one
+/// more are counted in [`crate::latency::FaultSums::lost`].
+pub const MAX_FAULTING: u32 = 65_536;
 /// Default bytes of the ring that carries levels. Their loss costs history, never a peak.
 pub const LEVEL_RING_BYTES: u32 = 4 << 20;
 /// Default bytes of the ring that carries forks, execs, exits, closed ledgers and markers.
@@ -45,6 +48,13 @@ pub mod map {
     pub const FOUND: &str = "FOUND";
     /// Array: CPU number to the offset of its per-CPU area.
     pub const PER_CPU_OFFSETS: &str = "PER_CPU_OFFSETS";
+    /// Hash: `task_struct` address to [`crate::latency::LastFault`]. This and the next have one entry,
+    /// unless the time of faults is to be taken.
+    pub const LAST_FAULTS: &str = "LAST_FAULTS";
+    /// Per-CPU array: number of a bucket ([`crate::latency::bucket`]) to the faults in it.
+    pub const FAULT_BUCKETS: &str = "FAULT_BUCKETS";
+    /// Per-CPU array of one [`crate::latency::FaultSums`].
+    pub const FAULT_SUMS: &str = "FAULT_SUMS";
     /// Ring buffer of [`crate::record::Level`].
     pub const LEVELS: &str = "LEVELS";
     /// Ring buffer of the rare records.

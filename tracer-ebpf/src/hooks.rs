@@ -5,6 +5,7 @@ mod again;
 mod census;
 mod cgroup;
 mod exec;
+mod fault;
 mod floor;
 mod function;
 mod mark;

@@ -5,6 +5,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
 use tracer_common::{
+    latency::{FaultSums, LastFault},
     ledger::{Found, Seen, Space, Stats, Target, Task},
     limits::{
         LEVEL_RING_BYTES, LIFE_RING_BYTES, MAX_CPUS, MAX_PROCESSES, MAX_SPACES, MAX_WANTED,
@@ -64,6 +65,19 @@ pub static LOOKED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 /// Counters for `certainty`.
 #[map]
 pub static STATS: PerCpuArray<Stats> = PerCpuArray::with_max_entries(1, 0);
+
+/// The last page fault of each thread, by its address. User space makes room in it, and in the next,
+/// where their time is to be taken.
+#[map]
+pub static LAST_FAULTS: HashMap<u64, LastFault> = HashMap::with_max_entries(1, 0);
+
+/// Faults by how long they took.
+#[map]
+pub static FAULT_BUCKETS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// What else is known of their time.
+#[map]
+pub static FAULT_SUMS: PerCpuArray<FaultSums> = PerCpuArray::with_max_entries(1, 0);
 
 /// Findings of the programs that run on request.
 #[map]

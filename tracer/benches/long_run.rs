@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use memtrace::{
     capture::{Destination, End, Reader, Writer},
     event::{Begun, EndReason, Ended, Event, Hook, TargetAsked},
+    latency::FaultLatency,
 };
 use nix::sys::resource::{UsageWho, getrusage};
 use tracer_common::{
@@ -116,6 +117,7 @@ fn begun() -> Begun {
     Begun {
         tells_syscalls: false,
         counts_once: false,
+        fault_latency: FaultLatency::NotAsked,
         functions: Vec::new(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         bpf_sha256: String::new(),
@@ -154,6 +156,7 @@ fn ended(world: &World, levels: u64) -> Ended {
         lost_by_cpu: Vec::new(),
         read: counts,
         undecoded: 0,
+        fault_latencies: None,
         missed_runs: Some(std::collections::BTreeMap::new()),
         tracer_peak_rss_bytes: None,
         tracer_cpu_ns: 0,

@@ -8,8 +8,10 @@ use crate::{
     kernel::{
         attach::{Live, object},
         facts::Facts,
-        fentry,
-        plan::{Asked, Plan},
+        plan::{
+            Asked, Plan,
+            faults::{self, FAULT_LATENCY},
+        },
         privilege,
     },
     render::text::wrap,
@@ -121,6 +123,7 @@ fn hooks(text: &mut String, facts: &Facts, may_load: bool, problems: &mut Vec<St
         quantum_bytes: None,
         programs_are_phases: false,
         tells_syscalls: false,
+        fault_latency: false,
         follows_cgroup: false,
         ring_bytes: None,
         page_bytes: host::page_bytes(),
@@ -139,7 +142,7 @@ fn hooks(text: &mut String, facts: &Facts, may_load: bool, problems: &mut Vec<St
         "page faults",
         "read from the task at exec, exit and release",
     );
-    line(text, "fault latency", &fault_latency(facts, may_load));
+    line(text, FAULT_LATENCY, &fault_latency(facts, may_load));
     text.push('\n');
     for doubt in &plan.doubts {
         wrapped(text, "  doubt: ", &doubt.text);
@@ -161,13 +164,15 @@ fn hooks(text: &mut String, facts: &Facts, may_load: bool, problems: &mut Vec<St
 }
 
 fn fault_latency(facts: &Facts, may_load: bool) -> String {
-    match facts.functions.get("handle_mm_fault") {
-        None => "not measured: the kernel's type data lack handle_mm_fault".to_owned(),
-        Some(_) if !may_load => "not known without privilege".to_owned(),
-        Some(id) => match fentry::probe(*id) {
-            Ok(()) => "fentry is allowed; this version does not use it yet".to_owned(),
-            Err(error) => format!("not measured: the kernel refuses fentry programs ({error})"),
-        },
+    let facts = facts.clone();
+    let facts = if may_load {
+        facts.with_fentry_tried()
+    } else {
+        facts
+    };
+    match faults::obstacle(&facts) {
+        None => "fentry and fexit of handle_mm_fault, if asked for: --fault-latency".to_owned(),
+        Some(why) => format!("not measured: {why}"),
     }
 }
 

@@ -81,7 +81,7 @@ pub struct Arguments {
     /// Without capabilities and without hooks: look at /proc now and then. Not exact
     #[arg(long, conflicts_with_all = [
         "pid", "cgroup", "container", "pod", "count_once", "wait", "no_follow", "duration", "capture", "quantum", "phase_fn",
-        "phase_exec", "syscalls", "ring",
+        "phase_exec", "syscalls", "fault_latency", "ring",
     ])]
     pub unprivileged: bool,
     /// How often --unprivileged looks [default: 10ms]
@@ -116,6 +116,10 @@ pub struct Arguments {
     /// text too. Each system call of every process on the machine takes some 35 ns longer meanwhile
     #[arg(long)]
     pub syscalls: bool,
+    /// Tell how long page faults took. Each fault of every process on the machine takes a little longer
+    /// meanwhile
+    #[arg(long)]
+    pub fault_latency: bool,
     /// Tell memory that processes share counted once, too: PSS, read now and then near the peak. A
     /// process that ends while it is read gives its memory back some milliseconds later
     #[arg(long)]

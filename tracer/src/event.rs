@@ -18,6 +18,7 @@ use tracer_common::{
 use crate::{
     cgroup::{Pressure, State},
     kmsg::OomReport,
+    latency::{FaultLatencies, FaultLatency},
     readings::VirtualLimits,
 };
 
@@ -94,6 +95,9 @@ pub struct Begun {
     /// Shared memory counted once was asked for.
     #[serde(default)]
     pub counts_once: bool,
+    /// Whether the time of page faults is taken.
+    #[serde(default)]
+    pub fault_latency: FaultLatency,
     /// Phases that are functions: their names, by the number that markers carry.
     pub functions: Vec<String>,
 }
@@ -286,6 +290,9 @@ pub struct Ended {
     /// Events that the kernel did not hand to a program (`recursion_misses` of its descriptor), by
     /// tracepoint, where there were any; `None` if it does not tell.
     pub missed_runs: Option<BTreeMap<String, u64>>,
+    /// How long page faults took; `None` if their time was not taken.
+    #[serde(default)]
+    pub fault_latencies: Option<FaultLatencies>,
     /// memtrace's own peak RSS, bytes, as its own `/proc` says; `None` if unreadable.
     pub tracer_peak_rss_bytes: Option<u64>,
     /// memtrace's own CPU time, nanoseconds.

@@ -18,6 +18,7 @@ pub mod host;
 pub mod judge;
 pub mod kernel;
 pub mod kmsg;
+pub mod latency;
 pub mod mark;
 pub mod model;
 pub mod output;

@@ -70,6 +70,7 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
         programs_are_phases: arguments.phase_exec,
         tells_syscalls: arguments.syscalls,
         counts_once: arguments.count_once,
+        fault_latency: arguments.fault_latency,
         ring_bytes: arguments.ring,
         status_line: !arguments.quiet,
         samplers: None,
@@ -117,7 +118,10 @@ fn tell_check() -> Result<ExitCode, Failure> {
 }
 
 fn tell_facts() -> Result<ExitCode, Failure> {
-    let facts = Facts::read(Path::new("/")).map_err(anyhow::Error::from)?;
+    let mut facts = Facts::read(Path::new("/")).map_err(anyhow::Error::from)?;
+    if privilege::check(&privilege::effective()).is_ok() {
+        facts = facts.with_fentry_tried();
+    }
     let mut text = serde_json::to_string_pretty(&facts).context("facts cannot be written")?;
     text.push('\n');
     Place::Stdout.write(text.as_bytes())?;

@@ -91,6 +91,8 @@ pub struct How {
     pub programs_are_phases: bool,
     /// System calls are told.
     pub tells_syscalls: bool,
+    /// The time of page faults is taken.
+    pub fault_latency: bool,
     /// Functions that are phases.
     pub functions: Vec<Function>,
     /// Memory that processes share is counted once, too.
@@ -182,15 +184,19 @@ struct Session {
 impl Session {
     fn start(what: What, how: How, capture: Option<Destination>) -> Result<Self, Failure> {
         let page_bytes = host::page_bytes();
-        let facts = Facts::read(std::path::Path::new("/")).context(
+        let mut facts = Facts::read(std::path::Path::new("/")).context(
             "memtrace needs a kernel built with CONFIG_DEBUG_INFO_BTF; memtrace check tells more",
         )?;
+        if how.fault_latency {
+            facts = facts.with_fentry_tried();
+        }
         let asked = Asked {
             holds_command: matches!(what, What::Command { .. }),
             follow: how.follow,
             quantum_bytes: how.quantum_bytes,
             programs_are_phases: how.programs_are_phases,
             tells_syscalls: how.tells_syscalls,
+            fault_latency: how.fault_latency,
             follows_cgroup: matches!(what, What::Cgroup { .. }),
             ring_bytes: how.ring_bytes,
             page_bytes,
@@ -273,6 +279,7 @@ impl Session {
             hooks: plan.hooks(),
             tells_syscalls: how.tells_syscalls,
             counts_once: how.counts_once,
+            fault_latency: plan.fault_latency,
             functions: how.functions.iter().map(|of| of.name.clone()).collect(),
             doubts: plan.doubts,
         };
@@ -626,6 +633,7 @@ impl Session {
             read: counts.read,
             undecoded: counts.undecoded,
             missed_runs: self.live.missed_runs(),
+            fault_latencies: self.live.fault_latencies()?,
             tracer_peak_rss_bytes: own.map(|memory| memory.vm_hwm_bytes),
             tracer_cpu_ns: host::cpu_ns(),
             doubts: Vec::new(),

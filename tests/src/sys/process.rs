@@ -422,6 +422,30 @@ pub fn hiding(command: &mut Command, path: &'static CStr) {
     }
 }
 
+/// Whether the kernel has a place for programs at the entry of this function of its own, as it tells
+/// those who trace it.
+pub fn may_be_traced(function: &str) -> bool {
+    const AT: &CStr = c"/sys/kernel/tracing";
+    const TRACEFS: &CStr = c"tracefs";
+    // Not mounted everywhere; where it is, this fails and changes nothing.
+    // SAFETY: constant strings.
+    unsafe {
+        libc::mount(
+            TRACEFS.as_ptr(),
+            AT.as_ptr(),
+            TRACEFS.as_ptr(),
+            0,
+            ptr::null(),
+        )
+    };
+    match std::fs::read_to_string("/sys/kernel/tracing/available_filter_functions") {
+        Ok(list) => list.lines().any(|line| line == function),
+        // Nobody may trace functions here.
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => false,
+        Err(error) => panic!("the kernel's list of functions: {error}"),
+    }
+}
+
 /// Whether the caller is root.
 pub fn is_root() -> bool {
     // SAFETY: only returns a number.

@@ -175,6 +175,14 @@ impl Thread {
         (peek(self.0, &TASK_MIN_FLT), peek(self.0, &TASK_MAJ_FLT))
     }
 
+    /// All of its own faults that the kernel has counted. Only of a thread that the verifier
+    /// knows: by direct loads, since it is asked at each begin and end of a fault.
+    #[inline(always)]
+    pub fn counted_faults(self) -> u64 {
+        // SAFETY: `self.0` is a pointer that the verifier knows as `task_struct`.
+        unsafe { field::<u64>(self.0, &TASK_MIN_FLT) + field::<u64>(self.0, &TASK_MAJ_FLT) }
+    }
+
     /// Faults of threads already released (`__exit_signal`): of a freed process, all of them.
     #[inline(always)]
     pub fn released_faults(self) -> (u64, u64) {

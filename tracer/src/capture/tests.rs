@@ -21,6 +21,9 @@ fn begun(argv: Vec<String>) -> Event {
     Event::Begun(Box::new(Begun {
         tells_syscalls: false,
         counts_once: false,
+        fault_latency: crate::latency::FaultLatency::Unavailable {
+            why: "no".to_owned(),
+        },
         functions: vec!["solve".to_owned()],
         tool_version: "0.1.0".into(),
         bpf_sha256: "00".into(),
@@ -56,6 +59,7 @@ pub(super) fn ended() -> Ended {
         read: [0; kind::COUNT],
         undecoded: 0,
         missed_runs: None,
+        fault_latencies: None,
         tracer_peak_rss_bytes: None,
         tracer_cpu_ns: 0,
         doubts: Vec::new(),

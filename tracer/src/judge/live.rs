@@ -197,6 +197,7 @@ fn how() -> How {
         programs_are_phases: false,
         tells_syscalls: false,
         counts_once: false,
+        fault_latency: false,
         functions: Vec::new(),
         ring_bytes: Some(RING_BYTES),
         status_line: false,

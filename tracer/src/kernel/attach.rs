@@ -1,5 +1,7 @@
 //! Carrying out a plan: loads the object, attaches its programs, runs the census.
 
+mod faults;
+
 use std::{
     borrow::Cow,
     collections::BTreeMap,
@@ -19,12 +21,15 @@ use aya::{
         uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
     },
 };
-use tracer_common::limits::map;
+use tracer_common::{
+    latency::BUCKETS,
+    limits::{MAX_FAULTING, map},
+};
 
 use super::{
     calls,
     ledgers::{Ledgers, Shared},
-    plan::{Plan, Program as Planned},
+    plan::{Plan, Program as Planned, faults::AtFunction},
     ring::Rings,
 };
 use crate::functions::Function;
@@ -98,6 +103,8 @@ pub struct Live {
     bpf: Ebpf,
     /// Programs of tracepoints that are attached.
     attached: Vec<Planned>,
+    /// Programs of functions that are attached.
+    at_functions: Vec<AtFunction>,
     /// The rings.
     pub rings: Rings,
     /// The ledgers.
@@ -129,6 +136,10 @@ impl Live {
         if let Some(bytes) = plan.ring_bytes {
             loader.map_max_entries(map::LEVELS, bytes);
         }
+        if !plan.at_functions.is_empty() {
+            loader.map_max_entries(map::LAST_FAULTS, MAX_FAULTING);
+            loader.map_max_entries(map::FAULT_BUCKETS, BUCKETS);
+        }
         let mut object = object.to_vec();
         calls::fill(&mut object, plan.calls);
         let mut bpf = loader
@@ -157,6 +168,8 @@ impl Live {
             found: take::<Array<MapData, _>>(&mut bpf, map::FOUND)?,
             census: take::<Array<MapData, _>>(&mut bpf, map::CENSUS)?,
             wanted: take::<HashMap<MapData, _, _>>(&mut bpf, map::WANTED)?,
+            fault_buckets: take::<PerCpuArray<MapData, _>>(&mut bpf, map::FAULT_BUCKETS)?,
+            fault_sums: take::<PerCpuArray<MapData, _>>(&mut bpf, map::FAULT_SUMS)?,
         };
         let rings = Rings::new(
             take::<RingBuf<MapData>>(&mut bpf, map::LEVELS)?,
@@ -183,9 +196,13 @@ impl Live {
                 .attach()
                 .map_err(refused(planned.name, planned.subject))?;
         }
+        for planned in &plan.at_functions {
+            faults::attach(&mut bpf, planned, &btf)?;
+        }
         Ok(Self {
             bpf,
             attached: plan.programs.clone(),
+            at_functions: plan.at_functions.clone(),
             rings,
             ledgers,
         })
@@ -325,6 +342,10 @@ impl Live {
                 .lines()
                 .find_map(|line| line.strip_prefix("recursion_misses:"))?;
             skipped.insert(name, line.trim().parse::<u64>().ok()?);
+        }
+        // These find out by themselves what they missed.
+        for planned in &self.at_functions {
+            skipped.remove(planned.name);
         }
         Some(missed(&self.attached, skipped))
     }

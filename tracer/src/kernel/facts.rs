@@ -11,7 +11,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::btf::{Btf, BtfError};
+use super::{
+    btf::{Btf, BtfError},
+    fentry,
+};
 use crate::cgroup::Hierarchy;
 
 /// BTF tracepoints that some plan uses.
@@ -36,14 +39,16 @@ const CONTROLLERS: (&str, &str) = ("cgroup_subsys_id", "memory_cgrp_id");
 
 /// Functions that better hooks would need, and those that programs call.
 const FUNCTIONS: [&str; 4] = [
-    "handle_mm_fault",
+    functions::FAULT_HANDLER,
     functions::CAST,
     functions::PREEMPT_DISABLE,
     functions::PREEMPT_ENABLE,
 ];
 
-/// Names of functions that programs call.
+/// Names of functions that programs are attached to or call.
 pub mod functions {
+    /// Resolves a page fault.
+    pub const FAULT_HANDLER: &str = "handle_mm_fault";
     /// Makes an address one that may be read.
     pub const CAST: &str = "bpf_rdonly_cast";
     /// Turns preemption off.
@@ -103,6 +108,19 @@ pub enum FactsError {
     Btf(#[from] BtfError),
 }
 
+/// What the kernel said to a program at a function of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Fentry {
+    /// It loads and attaches.
+    Accepted,
+    /// It does not.
+    Refused {
+        /// The kernel's reason.
+        why: String,
+    },
+}
+
 /// Facts of a kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
@@ -120,6 +138,9 @@ pub struct Facts {
     pub tracepoints: BTreeMap<String, u32>,
     /// Functions that BTF knows, and their ids.
     pub functions: BTreeMap<String, u32>,
+    /// Whether programs may be attached to the fault handler; `None` if it was not tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fentry: Option<Fentry>,
     /// BTF id of a struct of two words.
     pub two_words: Option<u32>,
     /// Programs of tracepoints may be preempted.
@@ -182,6 +203,7 @@ impl Facts {
                 .iter()
                 .filter_map(|name| Some(((*name).to_owned(), btf.function(name)?)))
                 .collect(),
+            fentry: None,
             two_words: btf.structure(TWO_WORDS),
             preemptible_tracepoints: btf.has_typedef(PREEMPTIBLE_GUARD),
             memory_controller: btf.enumerator(CONTROLLERS.0, CONTROLLERS.1),
@@ -193,6 +215,19 @@ impl Facts {
                 .map_or("none", |hierarchy| hierarchy.version())
                 .to_owned(),
         })
+    }
+
+    /// Tries whether the running kernel lets a program attach to its fault handler: no file tells.
+    #[must_use]
+    pub fn with_fentry_tried(mut self) -> Self {
+        let handler = self.functions.get(functions::FAULT_HANDLER);
+        self.fentry = handler.map(|handler| match fentry::probe(*handler) {
+            Ok(()) => Fentry::Accepted,
+            Err(error) => Fentry::Refused {
+                why: error.to_string(),
+            },
+        });
+        self
     }
 }
 

@@ -6,9 +6,12 @@ use aya::{
 };
 use tracer_common::{
     WireSafe,
+    latency::{BUCKETS, FaultSums},
     ledger::{Found, Space, Stats, Target},
     record::kind,
 };
+
+use crate::latency::FaultLatencies;
 
 /// A map value that both sides define alike.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +31,8 @@ pub struct Ledgers {
     pub(super) found: Array<MapData, Shared<Found>>,
     pub(super) census: Array<MapData, u64>,
     pub(super) wanted: HashMap<MapData, u32, u32>,
+    pub(super) fault_buckets: PerCpuArray<MapData, u64>,
+    pub(super) fault_sums: PerCpuArray<MapData, Shared<FaultSums>>,
 }
 
 impl Ledgers {
@@ -82,6 +87,19 @@ impl Ledgers {
             }
         }
         Ok((sum, lost_by_cpu))
+    }
+
+    /// How long page faults took, where the buckets have room.
+    pub(super) fn fault_latencies(&self) -> Result<FaultLatencies, MapError> {
+        let mut counted = Vec::new();
+        for bucket in 0..BUCKETS {
+            let cpus = self.fault_buckets.get(&bucket, 0)?;
+            counted.push((bucket, cpus.iter().sum()));
+        }
+        // After the buckets, so that no fault in them is longer than the longest.
+        let cpus = self.fault_sums.get(&0, 0)?;
+        let sums = cpus.iter().map(|Shared(sums)| *sums);
+        Ok(FaultLatencies::of(counted, sums))
     }
 
     pub(super) fn found(&self) -> Result<Found, MapError> {

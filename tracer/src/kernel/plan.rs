@@ -1,6 +1,7 @@
 //! The plan: from what is asked and what the kernel has to hooks, settings and doubts. Pure: every
 //! difference between kernels is decided here, and tested on described kernels.
 
+pub mod faults;
 mod globals;
 mod table;
 
@@ -8,11 +9,15 @@ use tracer_common::{layout::global, limits::MAX_CPUS};
 
 pub use self::table::{MARKERS, OUT_OF_MEMORY, SYSTEM_CALLS, VIRTUAL_MEMORY};
 use self::{
+    faults::{AtFunction, FAULT_LATENCY},
     globals::{calls, globals},
     table::{Row, TABLE},
 };
 use super::{calls::Calls, facts::Facts};
-use crate::event::{Doubt, Hook};
+use crate::{
+    event::{Doubt, Hook},
+    latency::FaultLatency,
+};
 
 /// What the user asked of the kernel side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +32,8 @@ pub struct Asked {
     pub programs_are_phases: bool,
     /// System calls are told.
     pub tells_syscalls: bool,
+    /// The time of page faults is taken.
+    pub fault_latency: bool,
     /// The target is a cgroup.
     pub follows_cgroup: bool,
     /// Size of the ring that carries levels; `None` = as the object has it.
@@ -56,6 +63,10 @@ pub struct Program {
 pub struct Plan {
     /// Programs to attach, in this order.
     pub programs: Vec<Program>,
+    /// Programs to attach to functions of the kernel, after those.
+    pub at_functions: Vec<AtFunction>,
+    /// Whether the time of page faults is taken.
+    pub fault_latency: FaultLatency,
     /// Globals of the object.
     pub globals: Vec<(&'static str, u64)>,
     /// Size of the ring that carries levels; `None` = as the object has it.
@@ -185,8 +196,11 @@ impl Plan {
                 remedy: "use a kernel that has bpf_preempt_disable".to_owned(),
             });
         }
+        let fault_latency = faults::latency(asked, facts);
         Ok(Self {
             programs,
+            at_functions: faults::programs(&fault_latency),
+            fault_latency,
             globals: globals(asked, facts)?,
             ring_bytes: asked.ring_bytes,
             calls,
@@ -209,6 +223,10 @@ impl Plan {
             via: format!("tp_btf/{}", program.tracepoint),
         };
         let mut hooks: Vec<Hook> = self.programs.iter().map(hook).collect();
+        hooks.extend(self.at_functions.iter().map(|program| Hook {
+            subject: FAULT_LATENCY.to_owned(),
+            via: program.via(),
+        }));
         hooks.dedup();
         hooks
     }

@@ -45,6 +45,9 @@ pub fn write(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
     if let Some(held) = &report.histograms.rss_time_at_level {
         time_at_level(held, out)?;
     }
+    if let Some(took) = &report.histograms.fault_ns {
+        fault_latency(took, out)?;
+    }
     phases(&report.phase_summary, out)?;
     rows(report, out)
 }
@@ -128,6 +131,21 @@ fn time_at_level<W: io::Write>(held: &Histogram, out: &mut Metrics<'_, W>) -> io
         out.sample(name, &[("quantile", quantile)], &bytes.to_string())?;
     }
     Ok(())
+}
+
+fn fault_latency<W: io::Write>(took: &Histogram, out: &mut Metrics<'_, W>) -> io::Result<()> {
+    let name = "page_fault_duration_seconds";
+    out.head(name, "summary", "seconds", "How long page faults took.")?;
+    for (quantile, ns) in [
+        ("0.5", took.p50),
+        ("0.9", took.p90),
+        ("0.99", took.p99),
+        ("1.0", took.max),
+    ] {
+        out.sample(name, &[("quantile", quantile)], &seconds(ns))?;
+    }
+    let count = "page_fault_duration_seconds_count";
+    out.sample(count, &[], &took.count.to_string())
 }
 
 /// A family of samples, one for each name of a phase.

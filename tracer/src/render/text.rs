@@ -32,6 +32,7 @@ pub fn write(report: &Report, colour: bool, out: &mut impl fmt::Write) -> fmt::R
     target(page, report)?;
     page.gap()?;
     memory::write(page, report)?;
+    history::faults(page, report)?;
     phases::write(page, report)?;
     processes::write(page, report)?;
     readings::write(page, report)?;

@@ -5,6 +5,7 @@
 
 mod defects;
 mod engines;
+mod latency;
 mod losses;
 mod phases;
 
@@ -84,6 +85,7 @@ pub(super) fn of(scope: &Scope<'_>) -> Certainty {
             losses::ledgers(&mut doubts, scope, ended);
             defects::find(&mut doubts, scope, ended, &stream);
             losses::records(&mut doubts, ended);
+            latency::find(&mut doubts, scope, ended);
             survivors(&mut doubts, scope, ended);
         }
         None => doubts.add(
@@ -139,11 +141,8 @@ pub(super) fn of(scope: &Scope<'_>) -> Certainty {
 }
 
 fn absent(scope: &Scope<'_>) -> Vec<Absent> {
-    let mut absent = vec![Absent {
-        key: "histograms.fault_ns",
-        why: "It takes a hook at the end of the kernel's fault handler (fexit of handle_mm_fault), \
-              which this version of memtrace does not use.",
-    }];
+    let mut absent = Vec::new();
+    absent.extend(latency::absent(scope));
     if !vm::is_seen(scope) {
         let why = "This kernel does not tell who changed the size of an address space.";
         let keys = [
@@ -151,7 +150,10 @@ fn absent(scope: &Scope<'_>) -> Vec<Absent> {
             "processes.peak_vm_bytes",
             "histograms.mmap_bytes",
         ];
-        absent.extend(keys.map(|key| Absent { key, why }));
+        absent.extend(keys.map(|key| Absent {
+            key,
+            why: why.into(),
+        }));
     }
     absent
 }

@@ -145,7 +145,11 @@ fn absent(scope: &Scope<'_>, said: &Said<'_>) -> Vec<Absent> {
         ),
     ];
     let absent = keys.into_iter().filter(|(_, is_absent, _)| *is_absent);
-    absent.map(|(key, _, why)| Absent { key, why }).collect()
+    let absent = absent.map(|(key, _, why)| Absent {
+        key,
+        why: why.into(),
+    });
+    absent.collect()
 }
 
 /// What the files say, held against the sum of the processes.

@@ -1,16 +1,19 @@
 //! Timelines and histograms out of the model's history.
 
-use tracer_common::ledger::Split;
+use tracer_common::{latency, ledger::Split};
 
 use super::{
     schema::{ClassPoint, ClassTimeline, Histogram, Histograms, TimeAtLevel, Timeline},
     scope::Scope,
 };
-use crate::model::{
-    distribution::{DIGITS, Distribution},
-    held::Held,
-    row::Row,
-    timeline::Point,
+use crate::{
+    latency::FaultLatencies,
+    model::{
+        distribution::{DIGITS, Distribution},
+        held::Held,
+        row::Row,
+        timeline::Point,
+    },
 };
 
 /// The stream's outline with two points that only the ledger knows: the peak and the end.
@@ -158,10 +161,29 @@ pub(super) fn histograms(scope: &Scope<'_>) -> Histograms {
         mmap_bytes: histogram(&sizes.mmap, "bytes", "calls", bytes),
         munmap_bytes: histogram(&sizes.munmap, "bytes", "calls", bytes),
         brk_bytes: histogram(&sizes.brk, "bytes", "calls", bytes),
-        fault_ns: None,
+        fault_ns: scope
+            .ended
+            .and_then(|ended| fault_latency(ended.fault_latencies.as_ref()?)),
         process_lifetime: histogram(&lives.lifetime_ns, "ns", "processes", |ns| ns),
         process_peak: histogram(&lives.peak_pages, "bytes", "spaces", bytes),
     }
+}
+
+fn fault_latency(of: &FaultLatencies) -> Option<Histogram> {
+    let count = of.count();
+    (count > 0).then(|| Histogram {
+        unit: "ns",
+        weight: "faults",
+        significant_digits: latency::DIGITS,
+        bound_bytes: None,
+        count,
+        min: of.least_ns,
+        p50: of.percentile(50),
+        p90: of.percentile(90),
+        p99: of.percentile(99),
+        max: of.greatest_ns,
+        buckets: of.buckets.clone(),
+    })
 }
 
 fn histogram(

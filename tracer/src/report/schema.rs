@@ -215,7 +215,7 @@ pub struct Absent {
     /// Its key in the report.
     pub key: &'static str,
     /// Why it cannot be had.
-    pub why: &'static str,
+    pub why: Cow<'static, str>,
 }
 
 /// The stream against the ledger: memtrace's check on itself.

@@ -7,6 +7,7 @@ use memtrace::kernel::{
     facts::Facts,
     plan::{Asked, Plan, Refusal},
 };
+use memtrace::latency::FaultLatency;
 use tracer_common::layout::global;
 
 const ASKED: Asked = Asked {
@@ -16,6 +17,7 @@ const ASKED: Asked = Asked {
     quantum_bytes: None,
     programs_are_phases: false,
     tells_syscalls: false,
+    fault_latency: false,
     ring_bytes: None,
     page_bytes: 4096,
 };
@@ -110,6 +112,45 @@ fn system_calls_are_seen_once_they_are_asked_for() {
             .any(|program| program.name == "sys_exit")
     };
     assert!(!with(&ASKED) && with(&asked));
+}
+
+/// The plan of each kernel with the time of faults, as far as that is in it.
+#[test]
+fn the_time_of_faults_is_taken_where_the_kernel_accepts_programs_at_functions() {
+    let asked = Asked {
+        fault_latency: true,
+        ..ASKED
+    };
+    let mut text = String::new();
+    for (name, facts) in kernels() {
+        let Ok(plan) = Plan::make(&asked, &facts) else {
+            continue;
+        };
+        let without = Plan::make(&ASKED, &facts).expect("a plan");
+        assert_eq!(without.fault_latency, FaultLatency::NotAsked);
+        assert_eq!(without.at_functions, []);
+        let hooks = plan.hooks();
+        let added = hooks.iter().filter(|hook| !without.hooks().contains(hook));
+        let added: Vec<_> = added.map(|hook| hook.via.as_str()).collect();
+        let _ = writeln!(text, "{name}: {:?} {added:?}", plan.fault_latency);
+    }
+    insta::assert_snapshot!("fault_latency", text);
+}
+
+#[test]
+fn without_a_fault_handler_in_the_type_data_its_time_is_not_taken() {
+    let mut facts = kernel("6.18");
+    facts.functions.remove("handle_mm_fault");
+    let asked = Asked {
+        fault_latency: true,
+        ..ASKED
+    };
+    let plan = Plan::make(&asked, &facts).expect("a plan");
+    assert_eq!(plan.at_functions, []);
+    let FaultLatency::Unavailable { why } = plan.fault_latency else {
+        panic!("{plan:?}");
+    };
+    assert!(why.contains("type data lack"), "{why}");
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! Runs worth looking at.
 
 use memtrace::{
-    event::{Doubt, EndReason, Reading},
+    event::{Doubt, EndReason, Ended, Event, Reading},
+    latency::{FaultLatencies, FaultLatency},
     report::schema::Report,
 };
-use tracer_common::record::{kind, mark};
+use tracer_common::{
+    latency::{FaultSums, bucket},
+    record::{kind, mark},
+};
 
 use crate::{
     run::{PAGE, Run, mib, pages},
@@ -21,6 +25,42 @@ pub(crate) fn trivial() -> Report {
         .exit(1, 0);
     run.wait4(900, 33 + 50 + 10 + 3);
     run.report(0)
+}
+
+/// The same, with the time of its page faults: the last of them waits.
+pub(crate) fn waiting() -> Report {
+    let mut run = Run::command(&["true"]);
+    run.exec(1, &["true"]).wait(1).level(1, pages(90, 260, 0));
+    run.wait(60).exit(1, 0);
+    let took = (0..40).map(|nth| 900 + 100 * nth).chain([51_234_567]);
+    let took: Vec<u64> = took.collect();
+    let sums = FaultSums {
+        least_ns: took[0],
+        greatest_ns: took[took.len() - 1],
+        lost: 1,
+    };
+    let counted = took.iter().map(|ns| (bucket(*ns), 1));
+    let mut ended = run.ended(EndReason::TargetEnded, Some(0));
+    ended.fault_latencies = Some(FaultLatencies::of(counted, [sums]));
+    with_fault_latency(&run, ended, FaultLatency::Taken)
+}
+
+/// It was asked for, of a kernel that refuses.
+pub(crate) fn without_fault_latency() -> Report {
+    let mut run = Run::command(&["true"]);
+    run.exec(1, &["true"]).wait(1).level(1, pages(90, 260, 0));
+    run.wait(1).exit(1, 0);
+    let ended = run.ended(EndReason::TargetEnded, Some(0));
+    let why = "the kernel refuses programs at its fault handler".to_owned();
+    with_fault_latency(&run, ended, FaultLatency::Unavailable { why })
+}
+
+fn with_fault_latency(run: &Run, ended: Ended, latency: FaultLatency) -> Report {
+    let mut events = run.events(ended);
+    if let Some(Event::Begun(begun)) = events.first_mut() {
+        begun.fault_latency = latency;
+    }
+    report(events)
 }
 
 /// A shell that forks a child into a chain of two programs, and becomes one itself.

@@ -7,6 +7,7 @@ use memtrace::{
 use tracer_common::record::kind;
 
 use crate::{
+    cases,
     run::{Run, mib, pages},
     told::report,
 };
@@ -46,6 +47,36 @@ fn a_clean_run_is_exact_and_has_no_doubt() {
     assert_eq!(report.certainty.peak_error_bound_bytes, Some(0));
     assert_eq!(ids(&report), [""; 0]);
     assert_eq!(report.certainty.stream.agrees, Some(true));
+}
+
+#[test]
+fn the_time_of_faults_touches_no_peak_and_is_told_or_explained() {
+    let why = |report: &Report| {
+        let mut absent = report.certainty.absent.iter();
+        let absent = absent.find(|absent| absent.key == "histograms.fault_ns");
+        absent.map(|absent| absent.why.clone().into_owned())
+    };
+    let not_asked = spoilt(|_| {});
+    assert_eq!(not_asked.histograms.fault_ns, None);
+    assert!(why(&not_asked).unwrap().contains("--fault-latency"));
+
+    let refused = cases::without_fault_latency();
+    assert_eq!(ids(&refused), ["no-fault-latency"]);
+    assert_eq!(refused.histograms.fault_ns, None);
+    assert!(why(&refused).unwrap().contains("refuses"));
+
+    let taken = cases::waiting();
+    assert_eq!(ids(&taken), ["fault-latency-lost"]);
+    assert_eq!(why(&taken), None);
+    let took = taken.histograms.fault_ns.as_ref().unwrap();
+    assert_eq!((took.count, took.min, took.max), (41, 900, 51_234_567));
+    // The twenty-first of them took 2,900 ns.
+    assert!((2_900..=2_900 + 2_900 / 16).contains(&took.p50));
+    assert_eq!(took.p99, took.max);
+    for report in [not_asked, refused, taken] {
+        assert!(report.certainty.exact);
+        assert_eq!(report.certainty.peak_error_bound_bytes, Some(0));
+    }
 }
 
 #[test]

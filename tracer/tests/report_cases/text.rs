@@ -21,7 +21,16 @@ macro_rules! snapshots {
 }
 
 snapshots!(
-    trivial, exec_chain, vfork, many, attached, doubtful, killed, phased
+    trivial,
+    waiting,
+    without_fault_latency,
+    exec_chain,
+    vfork,
+    many,
+    attached,
+    doubtful,
+    killed,
+    phased
 );
 
 #[test]

@@ -2,6 +2,7 @@
 
 use memtrace::{
     event::{Begun, EndReason, Ended, Event, Hook, Reading},
+    latency::FaultLatency,
     model::Model,
     report::schema::Report,
 };
@@ -31,6 +32,7 @@ impl Run {
         Begun {
             tells_syscalls: false,
             counts_once: true,
+            fault_latency: FaultLatency::NotAsked,
             functions: Vec::new(),
             tool_version: "0.1.0".into(),
             bpf_sha256: "00".repeat(32),
@@ -68,6 +70,7 @@ impl Run {
             lost_by_cpu: vec![self.lost.iter().sum(), 0],
             read,
             undecoded: 0,
+            fault_latencies: None,
             missed_runs: Some(std::collections::BTreeMap::new()),
             tracer_peak_rss_bytes: Some(31 << 20),
             tracer_cpu_ns: 20_000_000,

@@ -130,6 +130,7 @@ pub(crate) const ALL: &[&str] = &[
     "functions",
     "vm",
     "history",
+    "latency",
     "capture",
     "killed",
     "status",

@@ -1,6 +1,10 @@
 //! Which program serves which subject, where it can, and what is lost without it.
 
-use super::{Asked, Program, globals::SYMBOLS};
+use super::{
+    Asked, Program,
+    faults::{self, FAULT_LATENCY},
+    globals::SYMBOLS,
+};
 use crate::kernel::facts::Facts;
 
 pub(super) struct Row {
@@ -90,7 +94,7 @@ pub const OUT_OF_MEMORY: &str = "out of memory";
 
 /// Which program serves which subject. Everything that changes resident memory comes last, so
 /// that births and deaths are seen from the first change on.
-pub(super) const TABLE: [Row; 13] = [
+pub(super) const TABLE: [Row; 14] = [
     row("task_newtask", "forks", None).again("task_newtask_again"),
     row(
         "sched_prepare_exec",
@@ -156,6 +160,17 @@ pub(super) const TABLE: [Row; 13] = [
                 "this kernel does not tell whom it kills for want of memory",
             )),
         )
+    },
+    Row {
+        needed: |asked, facts| asked.fault_latency && faults::obstacle(facts).is_none(),
+        program: Program {
+            name: "fault_forgotten",
+            tracepoint: "sched_process_free",
+            subject: FAULT_LATENCY,
+            // By the next thread of the same address.
+            is_made_up_for: true,
+        },
+        ..row("sched_process_free", FAULT_LATENCY, None)
     },
     row("exit_mmap", "end of an address space", None).again("exit_mmap_again"),
     row("rss_stat", "resident memory", None).again("rss_stat_again"),

@@ -94,10 +94,13 @@ if (once.bytes !== null) {
   $("counted-once").title = once.why;
 }
 const held = figures.histograms.rss_time_at_level;
+const faults = figures.histograms.fault_ns;
 const exit = figures.exit;
 for (const [name, value] of [
   ["half of the time up to", held && bytesText(held.p50)],
   ["99 % of the time up to", held && bytesText(held.p99)],
+  ["half of the page faults took up to", faults && timeText(faults.p50)],
+  ["99 % of the page faults", faults && timeText(faults.p99)],
   ["processes", count(figures.target.processes_seen)],
   [exit && exit.signal !== null ? "signal" : "exit code", exit && String(exit.signal ?? exit.code)],
 ]) {

@@ -1,9 +1,11 @@
-//! The target's level over time as one line of bars and one of quantiles.
+//! The target's level over time as one line of bars and one of quantiles; how long page faults took.
 
-use super::page::{COLUMNS, LABEL};
+use std::fmt;
+
+use super::page::{COLUMNS, LABEL, Look, Page};
 use crate::{
     report::schema::{Report, Timeline},
-    units::Bytes,
+    units::{Bytes, Count, Nanos},
 };
 
 /// Bars of the line.
@@ -43,6 +45,20 @@ pub(super) fn quantiles(report: &Report) -> Option<String> {
     Some(format!(
         "50 % of the time up to {p50}, 90 % {p90}, 99 % {p99}"
     ))
+}
+
+/// How long page faults took, where that is known.
+pub(super) fn faults(page: &mut Page<'_>, report: &Report) -> fmt::Result {
+    let Some(took) = &report.histograms.fault_ns else {
+        return Ok(());
+    };
+    let (count, min, max) = (Count(took.count), Nanos(took.min), Nanos(took.max));
+    let range = format!("{count} took from {min} to {max}");
+    page.labelled("page faults", &[(Look::Plain, &range)])?;
+    let [p50, p90, p99] = [took.p50, took.p90, took.p99].map(|ns| Nanos(ns).to_string());
+    let quantiles = format!("50 % of them up to {p50}, 90 % {p90}, 99 % {p99}");
+    page.wrapped(LABEL, Look::Dim, &quantiles)?;
+    page.gap()
 }
 
 /// Something is never drawn as nothing, and only the peak fills its bar.

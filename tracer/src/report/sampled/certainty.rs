@@ -56,7 +56,10 @@ impl Run {
                 remedy: String::new(),
             });
         }
-        let absent = |key, why| Absent { key, why };
+        let absent = |key, why: &'static str| Absent {
+            key,
+            why: why.into(),
+        };
         Certainty {
             exact: false,
             peak_error_bound_bytes: bounds.and_then(|bounds| {

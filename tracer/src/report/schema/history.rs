@@ -98,8 +98,9 @@ pub struct Histograms {
     pub munmap_bytes: Option<Histogram>,
     /// By how much `brk` moved, either way.
     pub brk_bytes: Option<Histogram>,
-    /// How long page faults took; always `None`: that needs a hook at the end of the kernel's
-    /// fault handler, see the doubt `no-fault-latency`.
+    /// How long page faults took, those that the kernel counts, from the first call of its fault
+    /// handler to the end of the last, with what memtrace itself adds. `None` without
+    /// `--fault-latency`, or where it cannot be had: [`super::Certainty::absent`] says why.
     pub fault_ns: Option<Histogram>,
     /// From start to exit, of every process that tracing saw from start to exit.
     pub process_lifetime: Option<Histogram>,
@@ -107,8 +108,8 @@ pub struct Histograms {
     pub process_peak: Option<Histogram>,
 }
 
-/// A histogram. Buckets and quantiles are told at most 1/128 too high, `min` and `max` as they
-/// are.
+/// A histogram. Buckets and quantiles are told at most 1/128 too high, 1/16 with one significant
+/// digit; `min` and `max` as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Histogram {
     /// Of the values.

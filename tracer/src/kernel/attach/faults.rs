@@ -1,0 +1,48 @@
+//! Programs at the kernel's fault handler: attaching them, and what they counted.
+
+use aya::{
+    Btf, Ebpf,
+    maps::MapError,
+    programs::{FEntry, FExit},
+};
+
+use super::{AttachError, Live, program};
+use crate::{
+    kernel::plan::faults::{At, AtFunction, FAULT_LATENCY},
+    latency::FaultLatencies,
+};
+
+/// Loads a program and attaches it to its function.
+pub(super) fn attach(bpf: &mut Ebpf, planned: &AtFunction, btf: &Btf) -> Result<(), AttachError> {
+    let attached = match planned.at {
+        At::Entry => {
+            let program: &mut FEntry = program(bpf, planned.name)?;
+            let loaded = program.load(planned.function, btf);
+            loaded.and_then(|()| program.attach().map(drop))
+        }
+        At::Exit => {
+            let program: &mut FExit = program(bpf, planned.name)?;
+            let loaded = program.load(planned.function, btf);
+            loaded.and_then(|()| program.attach().map(drop))
+        }
+    };
+    attached.map_err(|error| AttachError::Program {
+        program: planned.name.to_owned(),
+        subject: FAULT_LATENCY.to_owned(),
+        error: Box::new(error),
+    })
+}
+
+impl Live {
+    /// How long page faults took so far; `None` if their time is not taken.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not give the maps' values.
+    pub fn fault_latencies(&self) -> Result<Option<FaultLatencies>, MapError> {
+        if self.at_functions.is_empty() {
+            return Ok(None);
+        }
+        self.ledgers.fault_latencies().map(Some)
+    }
+}
