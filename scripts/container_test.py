@@ -9,6 +9,7 @@ at all, it says so and tries nothing.
 """
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -182,10 +183,12 @@ def told(name, wrong):
 
 
 def main():
-    memtrace, workload = sys.argv[1:]
+    memtrace, workload = (os.path.abspath(path) for path in sys.argv[1:])
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
+        # An engine leaves a file `oom` where it was started.
+        os.chdir(folder)
         build_image(workload, folder)
         try:
             probe = podman("run", "--rm", *RUN, IMAGE, "/pages", "--anon", "1", "--dir", "/tmp")
