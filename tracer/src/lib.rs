@@ -28,5 +28,6 @@ pub mod replay;
 pub mod report;
 pub mod sampler;
 pub mod session;
+pub mod signals;
 pub mod units;
 pub mod unprivileged;

@@ -17,8 +17,8 @@ use std::{
 use anyhow::Context as _;
 use nix::{
     sys::{
-        signal::{SigSet, Signal, kill},
-        signalfd::{SfdFlags, SignalFd},
+        signal::{Signal, kill},
+        signalfd::SignalFd,
     },
     unistd::{Pid, Uid},
 };
@@ -55,7 +55,7 @@ use crate::{
     model::Model,
     readings,
     report::schema::Report,
-    sampler,
+    sampler, signals,
 };
 
 /// What to trace.
@@ -214,12 +214,7 @@ impl Session {
             },
         )?;
         // From here on a signal ends the run with a report.
-        let mut mask = SigSet::empty();
-        mask.add(Signal::SIGINT);
-        mask.add(Signal::SIGTERM);
-        mask.thread_block().context("signals cannot be held back")?;
-        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
-            .context("signals cannot be waited for")?;
+        let signals = signals::wait_for()?;
         let mut followed = match &what {
             What::Cgroup { wanted, wait } => {
                 // Loads the census, which takes a tenth of a second: what is waited for may not

@@ -10,8 +10,8 @@ use std::{
 use anyhow::Context as _;
 use nix::{
     sys::{
-        signal::{SigSet, Signal, kill},
-        signalfd::{SfdFlags, SignalFd},
+        signal::{Signal, kill},
+        signalfd::SignalFd,
     },
     unistd::Pid,
 };
@@ -34,6 +34,7 @@ use crate::{
         schema::{Exit, Host, Report, Tool},
     },
     sampler::{Watch, watcher::Watcher},
+    signals,
 };
 
 /// How often it looks unless told otherwise.
@@ -64,12 +65,7 @@ pub fn run(
     let (watch, start) = Watch::start(pid, vec![(Watcher::new(number), every)])
         .context("no sampler can be started")?;
     // From here on a signal ends the run with a report.
-    let mut mask = SigSet::empty();
-    mask.add(Signal::SIGINT);
-    mask.add(Signal::SIGTERM);
-    mask.thread_block().context("signals cannot be held back")?;
-    let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
-        .context("signals cannot be waited for")?;
+    let signals = signals::wait_for()?;
 
     let started_at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
     let end = pidfd(pid).context("the command cannot be watched")?;

@@ -78,19 +78,9 @@ impl Map {
 
     /// Maps `count` huge pages of hugetlb.
     pub fn hugetlb(count: usize) -> Self {
-        let pages = count * huge_page_pages();
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let bytes = pages * page_bytes();
-        // SAFETY: no address is asked for, so nothing that exists is replaced.
-        let start = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, flags, -1, 0) };
-        assert!(
-            start != libc::MAP_FAILED,
-            "mmap: {}",
-            io::Error::last_os_error()
-        );
-        let start = NonNull::new(start.cast()).expect("mmap chose an address");
-        Self { start, pages }
+        Self::placed_anywhere(count * huge_page_pages(), protection, flags, -1)
     }
 
     /// Writes to the first page of each huge page.
@@ -160,6 +150,10 @@ impl Map {
             Kind::SharedFile(file) => (write, libc::MAP_SHARED, file.as_raw_fd()),
             Kind::PrivateFile(file) => (write, libc::MAP_PRIVATE, file.as_raw_fd()),
         };
+        Self::placed_anywhere(pages, protection, flags, fd)
+    }
+
+    fn placed_anywhere(pages: usize, protection: i32, flags: i32, fd: i32) -> Self {
         // SAFETY: no address is asked for, so nothing that exists is replaced.
         let start = unsafe {
             libc::mmap(

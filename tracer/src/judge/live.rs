@@ -11,7 +11,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use nix::sys::signal::{SigSet, Signal};
 
 use super::{
     Others, Wrapped, action, cost, judge, part::Command, sampled::Looked, schema::Judgement,
@@ -30,6 +29,7 @@ use crate::{
         eye::Sampler,
     },
     session::{self, How, Outcome, What},
+    signals,
 };
 
 /// A capture for this run: the one that was asked for, or one that goes with it.
@@ -100,10 +100,7 @@ pub fn run(arguments: &JudgeArguments) -> Result<Judged, Failure> {
     }
     let holder = Holder::fork(&arguments.command, identity.as_ref())?;
     // A signal waits for the session: the command's own cgroup must not be left behind.
-    let mut mask = SigSet::empty();
-    mask.add(Signal::SIGINT);
-    mask.add(Signal::SIGTERM);
-    mask.thread_block().context("signals cannot be held back")?;
+    signals::hold_back()?;
     let looks = Looks::start(&holder, &arguments.tools)?;
     let what = What::Command {
         holder,
