@@ -97,8 +97,10 @@ pub mod global {
     pub const COUNTER_BYTES: &str = "COUNTER_BYTES";
     /// Size of `struct upid`, bytes.
     pub const UPID_BYTES: &str = "UPID_BYTES";
-    /// BTF id of a struct of two words, as which a CPU's slots may be read; 0 if they may not.
+    /// BTF id of a struct of two words, as which any address may be read; 0 if it may not.
     pub const TWO_WORDS: &str = "TWO_WORDS";
+    /// BTF id of `mm_struct`; 0 where addresses may not be read.
+    pub const SPACE_TYPE: &str = "SPACE_TYPE";
     /// Possible CPUs.
     pub const CPUS: &str = "CPUS";
     /// Pages by which the plain counts of one space can be below its true RSS:

@@ -3,6 +3,7 @@
 //! Every offset is a frozen constant, so loads from pointers that the verifier knows are direct;
 //! a bad address reads as zero (the kernel's exception table) and harms nothing.
 
+mod cast;
 mod layout;
 mod mm;
 mod registers;
@@ -13,6 +14,8 @@ mod user;
 use core::{mem::MaybeUninit, ptr::read_volatile};
 
 use aya_ebpf::{Global, helpers::generated::bpf_probe_read_kernel};
+
+use self::layout::TWO_WORDS;
 
 pub use self::{
     layout::{BPF_ARRAY_PPTRS, CPUS},
@@ -35,19 +38,25 @@ unsafe fn field<T: Copy>(base: *const u8, offset: &Global<u64>) -> T {
     unsafe { read_volatile(base.add(offset.load() as usize).cast()) }
 }
 
-/// Reads a field at a known offset of any pointer, by the probing helper: slower than a direct
-/// load, and for what is rarely read. (For each direct load from a task the verifier searches the
-/// kernel's types by name, a millisecond a time.)
+/// Reads a field at a known offset of any pointer, of at most a word. (A load from a task as a
+/// program is handed it is no better: for each the verifier searches the kernel's types by name,
+/// which takes it a millisecond.)
 #[inline(always)]
 fn peek<T: Copy>(base: *const u8, offset: &Global<u64>) -> T {
+    const { assert!(size_of::<T>() <= size_of::<u64>()) }
+    let address = base.wrapping_add(offset.load() as usize);
+    if TWO_WORDS.load() != 0 {
+        // SAFETY: the kernel's exception table catches a bad address and gives zero; only integers
+        // and pointers are read, for which zero is a value. Volatile as in `field`.
+        return unsafe { read_volatile(cast::cast(address, &TWO_WORDS).cast()) };
+    }
     let mut value = MaybeUninit::<T>::uninit();
-    // SAFETY: the helper may be given any address, and clears the value when it fails; only
-    // integers and pointers are read, for which zero is a value.
+    // SAFETY: the helper may be given any address, and clears the value when it fails.
     unsafe {
         bpf_probe_read_kernel(
             value.as_mut_ptr().cast(),
             size_of::<T>() as u32,
-            base.wrapping_add(offset.load() as usize).cast(),
+            address.cast(),
         );
         value.assume_init()
     }

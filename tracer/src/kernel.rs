@@ -1,7 +1,8 @@
 //! The live kernel: the only room that talks to BPF.
 //!
 //! `btf` reads type information, `facts` gathers what this kernel has, `plan` (pure) decides what
-//! to attach and what to doubt, `attach` carries it out with `calls` filled in, `ring` and `ledgers` bring data out.
+//! to attach and what to doubt, `attach` carries it out with `calls` filled in and types found in an
+//! `outline`, `ring` and `ledgers` bring data out.
 
 pub mod attach;
 pub mod btf;
@@ -9,6 +10,7 @@ pub mod calls;
 pub mod facts;
 pub mod fentry;
 pub mod ledgers;
+pub mod outline;
 pub mod plan;
 pub mod privilege;
 pub mod ring;

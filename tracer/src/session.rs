@@ -47,7 +47,7 @@ use crate::{
     functions::Function,
     host,
     kernel::{
-        attach::{Live, object},
+        attach::{Live, Loader, object},
         facts::Facts,
         plan::{Asked, DEFAULT_QUANTUM_BYTES, Plan},
         privilege,
@@ -183,6 +183,7 @@ struct Session {
 
 impl Session {
     fn start(what: What, how: How, capture: Option<Destination>) -> Result<Self, Failure> {
+        let loader = Loader::start();
         let page_bytes = host::page_bytes();
         let mut facts = Facts::read(std::path::Path::new("/")).context(
             "memtrace needs a kernel built with CONFIG_DEBUG_INFO_BTF; memtrace check tells more",
@@ -204,7 +205,7 @@ impl Session {
         let plan = Plan::make(&asked, &facts)
             .map_err(|refusal| anyhow::anyhow!("{refusal}. memtrace check tells more"))?;
         let object = object().context("tracing cannot be set up")?;
-        let mut live = Live::attach(&object, &plan).context("tracing cannot be set up")?;
+        let mut live = Live::attach(loader, &object, &plan).context("tracing cannot be set up")?;
         live.attach_functions(&how.functions).context(
             if privilege::may_probe_programs(&privilege::effective()) {
                 "the functions cannot be made phases"

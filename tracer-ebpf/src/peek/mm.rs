@@ -1,6 +1,6 @@
 //! Address spaces.
 
-use super::{field, layout::*};
+use super::{cast::cast, field, layout::*, peek};
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 
 /// An address space: `struct mm_struct *`.
@@ -111,6 +111,9 @@ impl Mm {
 /// Address space that an exec is about to enter: `bprm->mm`.
 #[inline(always)]
 pub fn bprm_mm(bprm: *const u8) -> Mm {
+    if SPACE_TYPE.load() != 0 {
+        return Mm(cast(peek(bprm, &BPRM_MM), &SPACE_TYPE));
+    }
     // SAFETY: `bprm` is a program argument of type `struct linux_binprm *`.
     Mm(unsafe { field(bprm, &BPRM_MM) })
 }

@@ -3,9 +3,9 @@
 use core::{mem::MaybeUninit, ptr::read_volatile};
 
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel};
-use tracer_common::{layout::place::CAST, ledger::Split};
+use tracer_common::ledger::Split;
 
-use super::{Mm, field, layout::*};
+use super::{Mm, cast::cast, field, layout::*};
 use crate::maps::PER_CPU_OFFSETS;
 
 /// Counters of a space: file, anonymous, swap, shared (`enum` in mm_types_task.h).
@@ -134,33 +134,11 @@ extern "C" fn retry_scan(_turn: u64, retry: *mut Retry) -> u64 {
     }
 }
 
-/// Makes an address one that may be read directly, as two words: `bpf_rdonly_cast`, of which the
-/// verifier leaves a move between registers.
-#[inline(always)]
-fn two_words(address: u64) -> *const u64 {
-    let words: *const u64;
-    // SAFETY: a call that gives back its first argument, with what calls change.
-    unsafe {
-        core::arch::asm!(
-            ".quad {call}",
-            call = const CAST,
-            inout("r1") address => _,
-            inout("r2") TWO_WORDS.load() => _,
-            out("r0") words,
-            out("r3") _,
-            out("r4") _,
-            out("r5") _,
-            options(nostack),
-        );
-    }
-    words
-}
-
 /// A CPU's slots of the four counters, and not 0 if they could not be read.
 #[inline(always)]
 fn read_slots(address: u64) -> (u64, [i32; MEMBERS as usize]) {
     if TWO_WORDS.load() != 0 {
-        let words = two_words(address);
+        let words = cast(address as *const u8, &TWO_WORDS).cast::<u64>();
         // SAFETY: the kernel's exception table catches a bad address; volatile, because other CPUs
         // write here.
         let (first, second) = unsafe { (read_volatile(words), read_volatile(words.add(1))) };

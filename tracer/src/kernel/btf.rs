@@ -74,13 +74,12 @@ impl Btf {
             let (kind, count) = ((info >> 24) & 0x1f, (info & 0xffff) as usize);
             btf.types
                 .push(u32::try_from(at).map_err(|_| BtfError("it is too large"))?);
-            let name = string(&bytes, strings + word(at)? as usize);
-            if matches!(kind, kind::STRUCT | kind::TYPEDEF | kind::FUNC | kind::ENUM)
-                && wanted.contains(name)
-            {
-                btf.named
-                    .entry((kind, name.to_owned()))
-                    .or_insert(btf.types.len() as u32);
+            if matches!(kind, kind::STRUCT | kind::TYPEDEF | kind::FUNC | kind::ENUM) {
+                let name = string(&bytes, strings + word(at)? as usize);
+                if wanted.contains(name) {
+                    let id = btf.types.len() as u32;
+                    btf.named.entry((kind, name.to_owned())).or_insert(id);
+                }
             }
             at += 12
                 + match kind {
@@ -193,9 +192,9 @@ impl Btf {
         Some((name.to_owned(), self.word(at + 20)))
     }
 
-    /// Number of arguments that a BTF tracepoint hands to a program; `None` if there is none of
-    /// this name.
-    pub fn tracepoint_arguments(&self, name: &str) -> Option<u32> {
+    /// Type id of a BTF tracepoint and the number of arguments that it hands to a program; `None`
+    /// if there is none of this name.
+    pub fn tracepoint(&self, name: &str) -> Option<(u32, u32)> {
         let id = *self
             .named
             .get(&(kind::TYPEDEF, format!("btf_trace_{name}")))?;
@@ -205,7 +204,8 @@ impl Btf {
             return None;
         }
         // The first parameter is the tracepoint's own `void *`.
-        (self.word(self.start(function)? + 4) & 0xffff).checked_sub(1)
+        let parameters = self.word(self.start(function)? + 4) & 0xffff;
+        Some((id, parameters.checked_sub(1)?))
     }
 
     /// Value of an enumerator; `None` if there is no such enum or name.

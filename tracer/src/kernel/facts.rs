@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     btf::{Btf, BtfError},
     fentry,
+    outline::{Kind, Named},
 };
 use crate::cgroup::Hierarchy;
 
@@ -38,8 +39,9 @@ const TRACEPOINTS: [&str; 13] = [
 const CONTROLLERS: (&str, &str) = ("cgroup_subsys_id", "memory_cgrp_id");
 
 /// Functions that better hooks would need, and those that programs call.
-const FUNCTIONS: [&str; 4] = [
+const FUNCTIONS: [&str; 5] = [
     functions::FAULT_HANDLER,
+    functions::TASKS,
     functions::CAST,
     functions::PREEMPT_DISABLE,
     functions::PREEMPT_ENABLE,
@@ -49,6 +51,8 @@ const FUNCTIONS: [&str; 4] = [
 pub mod functions {
     /// Resolves a page fault.
     pub const FAULT_HANDLER: &str = "handle_mm_fault";
+    /// Stands for the list of all tasks.
+    pub const TASKS: &str = "bpf_iter_task";
     /// Makes an address one that may be read.
     pub const CAST: &str = "bpf_rdonly_cast";
     /// Turns preemption off.
@@ -57,8 +61,16 @@ pub mod functions {
     pub const PREEMPT_ENABLE: &str = "bpf_preempt_enable";
 }
 
-/// A struct of two words and nothing else.
-const TWO_WORDS: &str = "timespec64";
+/// Structs as which programs read what is at an address.
+const STRUCTURES: [&str; 2] = [structures::TWO_WORDS, structures::SPACE];
+
+/// Names of structs whose numbers programs are told.
+pub mod structures {
+    /// Two words and nothing else.
+    pub const TWO_WORDS: &str = "timespec64";
+    /// An address space.
+    pub const SPACE: &str = "mm_struct";
+}
 
 /// What a tracepoint holds while its programs run, if they may be preempted (Linux 7.0, where
 /// `__DECLARE_TRACE` came to guard them by it).
@@ -121,6 +133,15 @@ pub enum Fentry {
     },
 }
 
+/// A tracepoint that programs can attach to with typed arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracepoint {
+    /// Number of arguments that it hands to a program.
+    pub arguments: u32,
+    /// BTF id of `btf_trace_` and its name.
+    pub type_id: u32,
+}
+
 /// Facts of a kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
@@ -134,15 +155,15 @@ pub struct Facts {
     pub sizes: BTreeMap<String, u64>,
     /// Element and length of `mm_struct.rss_stat`, if it is an array.
     pub rss_stat: Option<(String, u32)>,
-    /// BTF tracepoints and the number of their arguments.
-    pub tracepoints: BTreeMap<String, u32>,
+    /// BTF tracepoints.
+    pub tracepoints: BTreeMap<String, Tracepoint>,
     /// Functions that BTF knows, and their ids.
     pub functions: BTreeMap<String, u32>,
     /// Whether programs may be attached to the fault handler; `None` if it was not tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fentry: Option<Fentry>,
-    /// BTF id of a struct of two words.
-    pub two_words: Option<u32>,
+    /// BTF ids of structs.
+    pub structures: BTreeMap<String, u32>,
     /// Programs of tracepoints may be preempted.
     pub preemptible_tracepoints: bool,
     /// What the security modules allow, as `/sys/kernel/security/lockdown` says; `None` if unknown.
@@ -172,7 +193,8 @@ impl Facts {
         let names = offsets()
             .map(|(_, structure, _)| *structure)
             .chain(FUNCTIONS)
-            .chain([CONTROLLERS.0, PREEMPTIBLE_GUARD, TWO_WORDS])
+            .chain(STRUCTURES)
+            .chain([CONTROLLERS.0, PREEMPTIBLE_GUARD])
             .chain(traces.iter().map(String::as_str));
         let btf = Btf::parse(blob, names)?;
         let text = |path: &str| {
@@ -197,14 +219,20 @@ impl Facts {
             rss_stat: btf.array_of("mm_struct", "rss_stat"),
             tracepoints: TRACEPOINTS
                 .iter()
-                .filter_map(|name| Some(((*name).to_owned(), btf.tracepoint_arguments(name)?)))
+                .filter_map(|name| {
+                    let (type_id, arguments) = btf.tracepoint(name)?;
+                    Some(((*name).to_owned(), Tracepoint { arguments, type_id }))
+                })
                 .collect(),
             functions: FUNCTIONS
                 .iter()
                 .filter_map(|name| Some(((*name).to_owned(), btf.function(name)?)))
                 .collect(),
             fentry: None,
-            two_words: btf.structure(TWO_WORDS),
+            structures: STRUCTURES
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), btf.structure(name)?)))
+                .collect(),
             preemptible_tracepoints: btf.has_typedef(PREEMPTIBLE_GUARD),
             memory_controller: btf.enumerator(CONTROLLERS.0, CONTROLLERS.1),
             lockdown: text("sys/kernel/security/lockdown"),
@@ -215,6 +243,30 @@ impl Facts {
                 .map_or("none", |hierarchy| hierarchy.version())
                 .to_owned(),
         })
+    }
+
+    /// Number of arguments of a tracepoint; `None` if it is not there.
+    pub fn arguments(&self, tracepoint: &str) -> Option<u32> {
+        let found = self.tracepoints.get(tracepoint);
+        found.map(|tracepoint| tracepoint.arguments)
+    }
+
+    /// What programs can attach to, by the kernel's numbers.
+    pub fn attachable(&self) -> Vec<Named> {
+        let named = |id: &u32, kind, name| Named {
+            id: *id,
+            kind,
+            name,
+        };
+        let functions = self.functions.iter();
+        let functions = functions.map(|(name, id)| named(id, Kind::Function, name.clone()));
+        let tracepoints = self
+            .tracepoints
+            .iter()
+            .map(|(name, Tracepoint { type_id, .. })| {
+                named(type_id, Kind::Typedef, format!("btf_trace_{name}"))
+            });
+        functions.chain(tracepoints).collect()
     }
 
     /// Tries whether the running kernel lets a program attach to its fault handler: no file tells.

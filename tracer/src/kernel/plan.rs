@@ -13,7 +13,7 @@ use self::{
     globals::{calls, globals},
     table::{Row, TABLE},
 };
-use super::{calls::Calls, facts::Facts};
+use super::{calls::Calls, facts::Facts, outline::Named};
 use crate::{
     event::{Doubt, Hook},
     latency::FaultLatency,
@@ -61,7 +61,7 @@ pub struct Program {
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Programs to attach, in this order.
+    /// Programs to attach. Nothing is of the target before the last of them is.
     pub programs: Vec<Program>,
     /// Programs to attach to functions of the kernel, after those.
     pub at_functions: Vec<AtFunction>,
@@ -71,6 +71,8 @@ pub struct Plan {
     pub globals: Vec<(&'static str, u64)>,
     /// Size of the ring that carries levels; `None` = as the object has it.
     pub ring_bytes: Option<u32>,
+    /// What programs can attach to.
+    pub types: Vec<Named>,
     /// Functions of the kernel that programs call.
     pub calls: Calls,
     /// Doubts that follow from this kernel.
@@ -203,6 +205,7 @@ impl Plan {
             fault_latency,
             globals: globals(asked, facts)?,
             ring_bytes: asked.ring_bytes,
+            types: facts.attachable(),
             calls,
             doubts,
         })

@@ -13,16 +13,16 @@ use crate::{
 };
 
 /// Loads a program and attaches it to its function.
-pub(super) fn attach(bpf: &mut Ebpf, planned: &AtFunction, btf: &Btf) -> Result<(), AttachError> {
+pub(super) fn attach(bpf: &mut Ebpf, planned: &AtFunction, types: &Btf) -> Result<(), AttachError> {
     let attached = match planned.at {
         At::Entry => {
             let program: &mut FEntry = program(bpf, planned.name)?;
-            let loaded = program.load(planned.function, btf);
+            let loaded = program.load(planned.function, types);
             loaded.and_then(|()| program.attach().map(drop))
         }
         At::Exit => {
             let program: &mut FExit = program(bpf, planned.name)?;
-            let loaded = program.load(planned.function, btf);
+            let loaded = program.load(planned.function, types);
             loaded.and_then(|()| program.attach().map(drop))
         }
     };

@@ -12,6 +12,7 @@ use crate::kernel::{
         Facts,
         base::{COUNT, COUNTERS, LOCK, RSS_STAT},
         functions::{CAST, PREEMPT_DISABLE, PREEMPT_ENABLE},
+        structures,
     },
 };
 
@@ -53,7 +54,7 @@ pub(super) fn calls(facts: &Facts) -> Calls {
     Calls {
         preemption_in_tracepoints: switch.filter(|_| facts.preemptible_tracepoints),
         preemption_in_tasks: switch,
-        cast: function(CAST).filter(|_| facts.two_words.is_some()),
+        cast: function(CAST),
     }
 }
 
@@ -89,6 +90,10 @@ pub(super) fn globals(asked: &Asked, facts: &Facts) -> Result<Vec<(&'static str,
         globals.extend(lock_symbol.map(|symbol| (symbol, counter + lock)));
     }
     globals.push((global::SLOTS, counters + base(COUNTERS)?));
+    let structure = |name: &str| {
+        let id = facts.structures.get(name).copied();
+        calls(facts).cast.and(id).map_or(0, u64::from)
+    };
     let size = |name: &str, symbol| facts.sizes.get(name).copied().ok_or(missing(symbol));
     let cpus = u64::from(facts.cpus);
     // `percpu_counter_batch`: max(32, 2 x online CPUs). Possible CPUs bound those online.
@@ -97,18 +102,13 @@ pub(super) fn globals(asked: &Asked, facts: &Facts) -> Result<Vec<(&'static str,
         .quantum_bytes
         .unwrap_or(DEFAULT_QUANTUM_BYTES)
         .div_ceil(asked.page_bytes);
-    let group_dead = facts
-        .tracepoints
-        .get("sched_process_exit")
-        .is_some_and(|count| *count > 1);
+    let group_dead = facts.arguments("sched_process_exit") > Some(1);
     globals.extend([
         (global::COUNTER_BYTES, counter_bytes),
         (global::UPID_BYTES, size("upid", global::UPID_BYTES)?),
         (global::CPUS, cpus),
-        (
-            global::TWO_WORDS,
-            calls(facts).cast.and(facts.two_words).map_or(0, u64::from),
-        ),
+        (global::TWO_WORDS, structure(structures::TWO_WORDS)),
+        (global::SPACE_TYPE, structure(structures::SPACE)),
         (global::PLAIN_SLACK, 3 * cpus * (batch - 1)),
         (global::HOLDS_COMMAND, u64::from(asked.holds_command)),
         (global::FOLLOW, u64::from(asked.follow)),

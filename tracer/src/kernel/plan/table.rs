@@ -57,9 +57,8 @@ impl Row {
 /// The tracepoints of `mmap_lock` tell no path of a cgroup (they did before 6.13, at a cost to
 /// every process), and the registers of a call are where the kernel side looks for them.
 fn tells_vm(facts: &Facts) -> bool {
-    let arguments = |name: &str| facts.tracepoints.get(name).copied();
-    let plain = arguments("mmap_lock_acquire_returned") == Some(3)
-        && arguments("mmap_lock_released") == Some(2);
+    let plain = facts.arguments("mmap_lock_acquire_returned") == Some(3)
+        && facts.arguments("mmap_lock_released") == Some(2);
     plain && has_registers(facts)
 }
 
@@ -92,8 +91,8 @@ pub const SYSTEM_CALLS: &str = "system calls";
 /// Subject of the hook that sees whom the kernel kills for want of memory.
 pub const OUT_OF_MEMORY: &str = "out of memory";
 
-/// Which program serves which subject. Everything that changes resident memory comes last, so
-/// that births and deaths are seen from the first change on.
+/// Which program serves which subject. Those that the kernel takes longest to check come early,
+/// so that no CPU is left with one when the others are done.
 pub(super) const TABLE: [Row; 14] = [
     row("task_newtask", "forks", None).again("task_newtask_again"),
     row(
@@ -151,7 +150,7 @@ pub(super) const TABLE: [Row; 14] = [
         ..row("cgroup_attach_task", "cgroups", None).again("cgroup_attach_task_again")
     },
     Row {
-        serves: |facts| facts.tracepoints.get("mark_victim") == Some(&2),
+        serves: |facts| facts.arguments("mark_victim") == Some(2),
         ..row(
             "mark_victim",
             OUT_OF_MEMORY,

@@ -1,0 +1,78 @@
+//! Handing programs to the kernel, which is most of the time that a run takes to start: so it is
+//! done on all CPUs at once.
+
+use std::{
+    collections::BTreeMap,
+    panic::resume_unwind,
+    sync::{Mutex, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    programs::{BtfTracePoint, Program},
+};
+
+use super::{AttachError, Plan};
+
+/// aya's loader, in the making.
+pub struct Loader(JoinHandle<EbpfLoader<'static>>);
+
+impl Loader {
+    /// Starts to make one. It reads all of the kernel's types, wanted or not, which takes so long
+    /// that other things are better done meanwhile.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(thread::spawn(|| {
+            let mut loader = EbpfLoader::new();
+            // The object has nothing to relocate by them.
+            loader.btf(None);
+            loader
+        }))
+    }
+
+    pub(super) fn finish(self) -> EbpfLoader<'static> {
+        self.0.join().unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+/// Loads and attaches the programs of tracepoints. The kernel checks a program on the CPU that
+/// asks for it.
+pub(super) fn load_and_attach(bpf: &mut Ebpf, plan: &Plan, types: &Btf) -> Result<(), AttachError> {
+    let mut programs: BTreeMap<_, _> = bpf.programs_mut().collect();
+    let mut waiting = Vec::new();
+    for planned in &plan.programs {
+        let program = programs.remove(planned.name);
+        waiting.push((planned, program.ok_or(AttachError::Object(planned.name))?));
+    }
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.min(waiting.len());
+    let waiting = Mutex::new(waiting.into_iter());
+    let take_some = || -> Result<(), AttachError> {
+        loop {
+            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some((planned, program)) = waiting.next() else {
+                return Ok(());
+            };
+            drop(waiting);
+            let attach = |program: &mut Program| {
+                let program: &mut BtfTracePoint = program.try_into()?;
+                program.load(planned.tracepoint, types)?;
+                program.attach()
+            };
+            attach(program).map_err(|error| AttachError::Program {
+                program: planned.name.to_owned(),
+                subject: planned.subject.to_owned(),
+                error: Box::new(error),
+            })?;
+        }
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(take_some)).collect();
+        let own = take_some();
+        let others = others
+            .into_iter()
+            .map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        others.fold(own, Result::and)
+    })
+}
