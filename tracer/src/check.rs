@@ -128,6 +128,11 @@ fn hooks(text: &mut String, facts: &Facts, may_load: bool, problems: &mut Vec<St
         ring_bytes: None,
         page_bytes: host::page_bytes(),
     };
+    let facts = if may_load {
+        &facts.clone().with_fentry_tried()
+    } else {
+        facts
+    };
     let plan = match Plan::make(&asked, facts) {
         Ok(plan) => plan,
         Err(refusal) => return problems.push(refusal.to_string()),
@@ -142,7 +147,7 @@ fn hooks(text: &mut String, facts: &Facts, may_load: bool, problems: &mut Vec<St
         "page faults",
         "read from the task at exec, exit and release",
     );
-    line(text, FAULT_LATENCY, &fault_latency(facts, may_load));
+    line(text, FAULT_LATENCY, &fault_latency(facts));
     text.push('\n');
     for doubt in &plan.doubts {
         wrapped(text, "  doubt: ", &doubt.text);
@@ -163,14 +168,8 @@ fn hooks(text: &mut String, facts: &Facts, may_load: bool, problems: &mut Vec<St
     }
 }
 
-fn fault_latency(facts: &Facts, may_load: bool) -> String {
-    let facts = facts.clone();
-    let facts = if may_load {
-        facts.with_fentry_tried()
-    } else {
-        facts
-    };
-    match faults::obstacle(&facts) {
+fn fault_latency(facts: &Facts) -> String {
+    match faults::obstacle(facts) {
         None => "fentry and fexit of handle_mm_fault, if asked for: --fault-latency".to_owned(),
         Some(why) => format!("not measured: {why}"),
     }

@@ -49,7 +49,7 @@ use crate::{
     kernel::{
         attach::{Live, Loader, object},
         facts::Facts,
-        plan::{Asked, DEFAULT_QUANTUM_BYTES, Plan},
+        plan::{Asked, DEFAULT_QUANTUM_BYTES, Plan, functions},
         privilege,
     },
     model::Model,
@@ -188,9 +188,6 @@ impl Session {
         let mut facts = Facts::read(std::path::Path::new("/")).context(
             "memtrace needs a kernel built with CONFIG_DEBUG_INFO_BTF; memtrace check tells more",
         )?;
-        if how.fault_latency {
-            facts = facts.with_fentry_tried();
-        }
         let asked = Asked {
             holds_command: matches!(what, What::Command { .. }),
             follow: how.follow,
@@ -202,6 +199,9 @@ impl Session {
             ring_bytes: how.ring_bytes,
             page_bytes,
         };
+        if functions::may_be_wanted(&asked, &facts) {
+            facts = facts.with_fentry_tried();
+        }
         let plan = Plan::make(&asked, &facts)
             .map_err(|refusal| anyhow::anyhow!("{refusal}. memtrace check tells more"))?;
         let object = object().context("tracing cannot be set up")?;

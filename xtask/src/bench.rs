@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::{
+    estimate::estimate,
     figures::{Figures, Row, Single, median},
     jobs, machine,
     project::{self, Project},
@@ -14,10 +15,11 @@ use crate::{
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Rounds; every variant runs once in each.
-    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Rounds of the storm; every variant runs once in each. Real jobs, which take longer, run in a
+    /// quarter as many.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Three short rounds to see that it works; prints the page and does not write it.
+    /// Three rounds to see that it works; prints the page and does not write it.
     #[arg(long, conflicts_with = "rounds")]
     quick: bool,
 }
@@ -33,16 +35,10 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     project::run(cargo.args(["build", "--quiet", "--release", "--workspace", "--bins"]))?;
     let folder = project.target.join("bench");
     fs::create_dir_all(&folder)?;
-    let (rounds, repeats) = if options.quick {
-        (3, 8)
-    } else {
-        (options.rounds, 32)
-    };
-    let bench = Bench {
-        project,
-        folder,
-        repeats,
-    };
+    // What else the machine has to do comes and goes in seconds: many short rounds, in which the
+    // runs that are compared are close to each other, tell more than few long ones.
+    let rounds = if options.quick { 3 } else { options.rounds };
+    let bench = Bench { project, folder };
 
     let load = machine::load()?;
     let perf = machine::perf();
@@ -51,22 +47,29 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     let mut reports = vec![];
     for contest in &CONTESTS {
         let samples = bench.rounds(rounds, contest, perf.is_ok())?;
-        let of_bare = &samples[0];
-        let ns: Vec<_> = of_bare.iter().map(|sample| sample.ns_per_fault).collect();
-        bare.push((contest.what(), median(&ns)));
+        let passes = |runs: &[Sample]| -> Vec<Vec<f64>> {
+            let passes = runs.iter().map(|run| run.ns_per_fault.clone());
+            passes.collect()
+        };
+        let (of_bare, of_floor) = (passes(&samples[0]), passes(&samples[1]));
+        if let Some(ns) = estimate([&of_bare], |[bare]| bare) {
+            bare.push((contest.what(), ns.figure));
+        }
         for (variant, runs) in contest.variants.iter().zip(&samples).skip(1) {
-            let ratio = |run: &Sample, round: usize| run.wall_ns / of_bare[round].wall_ns;
-            let floor = |round: usize| ratio(&samples[1][round], round);
-            let numbered = || runs.iter().enumerate();
+            let of_run = passes(runs);
+            let mean = |passes: &Vec<f64>| passes.iter().sum::<f64>() / passes.len() as f64;
+            let rounds = of_run.iter().zip(&of_bare);
+            let ratios: Vec<f64> = rounds.map(|(run, bare)| mean(run) / mean(bare)).collect();
             rows.push(Row {
                 what: variant.what(),
                 storm: contest.what(),
                 budget: variant.budget(contest.workers),
                 absent: perf.clone().err().filter(|_| runs.is_empty()),
-                ratios: numbered().map(|(round, run)| ratio(run, round)).collect(),
-                above_floor: numbered()
-                    .map(|(n, run)| ratio(run, n) - floor(n))
-                    .collect(),
+                ratio: estimate([&of_bare, &of_run], |[bare, run]| run / bare),
+                above_floor: estimate([&of_bare, &of_floor, &of_run], |[bare, floor, run]| {
+                    (run - floor) / bare
+                }),
+                median: median(&ratios),
                 flaw: flaw(runs),
             });
         }
@@ -79,7 +82,7 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     }
     let rss = |report: &Value| report["overhead"]["tracer_peak_rss_bytes"].as_f64();
     let rss = reports.iter().filter_map(rss).fold(0.0, f64::max);
-    let jobs = jobs::measure(&bench, rounds)?;
+    let jobs = jobs::measure(&bench, rounds.div_ceil(4))?;
     let mut singles = vec![
         Single {
             what: "`memtrace -- true`, start to end, median",
@@ -103,9 +106,10 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
             machine::described()?
         ),
         workload: format!(
-            "each worker maps {WORKER_MIB} MiB, touches every page and unmaps it, {repeats} times \
-             where it is alone and {} times where they are four",
-            repeats / 4
+            "in a pass each worker maps {WORKER_MIB} MiB, touches every page and unmaps it, all at \
+             the same time; a run has {} passes of one worker or {} of four",
+            CONTESTS[0].passes(),
+            CONTESTS[1].passes()
         ),
         rounds: rounds as usize,
         bare,

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::estimate::Estimate;
+
 /// What a figure may be at most.
 #[derive(Clone, Copy)]
 pub(crate) enum Budget {
@@ -21,10 +23,12 @@ pub(crate) struct Row {
     pub(crate) budget: Budget,
     /// Why it was not measured; then there is nothing else.
     pub(crate) absent: Option<String>,
-    /// Wall time against bare of the same round.
-    pub(crate) ratios: Vec<f64>,
-    /// The same, less the floor's of that round.
-    pub(crate) above_floor: Vec<f64>,
+    /// Undisturbed time against bare.
+    pub(crate) ratio: Option<Estimate>,
+    /// The same, less the floor's.
+    pub(crate) above_floor: Option<Estimate>,
+    /// Median of the ratios of whole runs to the bare run of the same round.
+    pub(crate) median: f64,
     /// What is wrong with these runs, beside their time.
     pub(crate) flaw: Option<String>,
 }
@@ -95,10 +99,13 @@ impl Figures {
         writeln!(page, "Machine: {machine}.\n")?;
         writeln!(
             page,
-            "Workload: {workload}. It measures its own wall time. In each of {rounds} rounds every \
-             variant runs once, in an order that is reversed from round to round; a ratio is taken \
-             to the bare run of the same round, and the median of the ratios is shown with the \
-             least and the most. The floor is an empty program on the same tracepoint.\n"
+            "Workload: {workload}. It measures the wall time of each pass. In each of {rounds} \
+             rounds every variant runs once, in an order that is reversed from round to round. \
+             The machine has phases in which everything takes a third longer, so what counts is \
+             the time that a tenth of a variant's passes stay below; between the brackets is what \
+             90 of 100 random draws of the rounds give. The medians are those of the ratios of \
+             whole runs to the bare run of the same round, disturbed or not. The floor is an empty \
+             program on the same tracepoint.\n"
         )?;
         let bare: Vec<_> = self
             .bare
@@ -108,7 +115,7 @@ impl Figures {
         writeln!(page, "A fault costs, bare: {}.\n", bare.join(", "))?;
         writeln!(
             page,
-            "| fault storm | workers | of bare | least - most | above the floor | budget | |"
+            "| fault storm | workers | of bare | above the floor | median | budget | |"
         )?;
         writeln!(page, "|---|---|---|---|---|---|---|")?;
         for row in &self.rows {
@@ -116,7 +123,7 @@ impl Figures {
         }
         writeln!(
             page,
-            "\n| job | bare | traced, of bare | least - most | budget | |\n|---|---|---|---|---|---|"
+            "\n| job | bare | traced, of bare | middle half | budget | |\n|---|---|---|---|---|---|"
         )?;
         for job in &self.jobs {
             job.write(page)?;
@@ -154,7 +161,7 @@ impl Job {
             Ok(found) => found,
             Err(why) => return writeln!(page, "| {what} | not measured: {why} | | | {budget} | |"),
         };
-        let (least, most) = extremes(ratios);
+        let (low, high) = middle_half(ratios);
         let (bare, ratio) = (median(bare), median(ratios));
         let verdict = match &self.flaw {
             Some(flaw) => format!("not met: {flaw}"),
@@ -162,15 +169,23 @@ impl Job {
         };
         writeln!(
             page,
-            "| {what} | {bare:.2} s | {ratio:.3} | {least:.3} - {most:.3} | {budget} | {verdict} |"
+            "| {what} | {bare:.2} s | {ratio:.3} | {low:.3} - {high:.3} | {budget} | {verdict} |"
         )
     }
 }
 
-/// The least and the most.
-fn extremes(values: &[f64]) -> (f64, f64) {
-    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-    (least, values.iter().copied().fold(0.0, f64::max))
+/// What the middle half of the values lies between.
+fn middle_half(values: &[f64]) -> (f64, f64) {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let quarter = sorted.len() / 4;
+    let (lower, upper) = sorted.split_at(sorted.len() / 2);
+    let low = lower.get(quarter).or(upper.first());
+    let high = upper.iter().rev().nth(quarter);
+    (
+        low.copied().unwrap_or_default(),
+        high.copied().unwrap_or_default(),
+    )
 }
 
 impl Row {
@@ -178,26 +193,39 @@ impl Row {
         let Self {
             what,
             storm,
-            ratios,
-            above_floor,
+            median,
             ..
         } = self;
         write!(page, "| {what} | {storm} | ")?;
-        if let Some(reason) = &self.absent {
+        let (Some(ratio), Some(above)) = (self.ratio, self.above_floor) else {
+            let reason = self.absent.as_deref().unwrap_or("there were no passes");
             return writeln!(page, "not measured: {reason} | | | | |");
-        }
-        let (least, most) = extremes(ratios);
-        let (ratio, above) = (median(ratios), median(above_floor));
-        write!(page, "{ratio:.3} | {least:.3} - {most:.3} | {above:+.3} | ")?;
-        let (budget, met) = match self.budget {
+        };
+        let Estimate { figure, low, high } = ratio;
+        write!(page, "{figure:.3} [{low:.3}, {high:.3}] | ")?;
+        let Estimate { figure, low, high } = above;
+        write!(
+            page,
+            "{figure:+.3} [{low:+.3}, {high:+.3}] | {median:.3} | "
+        )?;
+        let (budget, verdict) = match self.budget {
             Budget::None => return writeln!(page, "| {} |", self.flaw.as_deref().unwrap_or("")),
-            Budget::AboveFloor(most) => (format!("floor {most:+.2}"), above <= most),
-            Budget::Ratio(most) => (format!("{most:.2}"), ratio <= most),
+            Budget::AboveFloor(most) => (format!("floor {most:+.2}"), above.verdict(most)),
+            Budget::Ratio(most) => (format!("{most:.2}"), ratio.verdict(most)),
         };
         match &self.flaw {
             Some(flaw) => writeln!(page, "{budget} | not met: {flaw} |"),
-            None => writeln!(page, "{budget} | {} |", verdict(met)),
+            None => writeln!(page, "{budget} | {verdict} |"),
         }
+    }
+}
+
+impl Estimate {
+    /// Whether it is at most this, and whether chance leaves that open.
+    fn verdict(&self, most: f64) -> String {
+        let is_open = self.low <= most && most < self.high;
+        let doubt = if is_open { ", within chance" } else { "" };
+        format!("{}{doubt}", verdict(self.figure <= most))
     }
 }
 
@@ -218,13 +246,15 @@ mod tests {
 
     #[test]
     fn a_row_is_held_against_its_budget() {
+        let estimate = |figure, low, high| Some(Estimate { figure, low, high });
         let mut row = Row {
             what: "x",
             storm: "1 thread".to_owned(),
             budget: Budget::AboveFloor(0.03),
             absent: None,
-            ratios: vec![1.05, 1.04, 1.08],
-            above_floor: vec![0.02, 0.01, 0.05],
+            ratio: estimate(1.05, 1.045, 1.06),
+            above_floor: estimate(0.02, 0.01, 0.035),
+            median: 1.07,
             flaw: None,
         };
         let text = |row: &Row| {
@@ -234,12 +264,16 @@ mod tests {
         };
         assert_eq!(
             text(&row),
-            "| x | 1 thread | 1.050 | 1.040 - 1.080 | +0.020 | floor +0.03 | met |\n"
+            "| x | 1 thread | 1.050 [1.045, 1.060] | +0.020 [+0.010, +0.035] | 1.070 | \
+             floor +0.03 | met, within chance |\n"
         );
+        row.budget = Budget::Ratio(1.06);
+        assert!(text(&row).ends_with("| 1.06 | met |\n"));
         row.budget = Budget::Ratio(1.04);
         assert!(text(&row).ends_with("| 1.04 | not met |\n"));
         row.flaw = Some("2 events lost".to_owned());
         assert!(text(&row).ends_with("| 1.04 | not met: 2 events lost |\n"));
+        row.ratio = None;
         row.absent = Some("no perf".to_owned());
         assert_eq!(
             text(&row),

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Edge of the pipeline's cube, samples.
-const CUBE: &str = "160";
+const CUBE: &str = "256";
 /// Files of the compile, and functions of each.
 const UNITS: u32 = 24;
 const FUNCTIONS: u32 = 400;

@@ -6,6 +6,7 @@ mod bpf;
 mod clippy;
 mod consumers;
 mod dist;
+mod estimate;
 mod figures;
 mod jobs;
 mod kernels;

@@ -81,6 +81,11 @@ pub(crate) const CONTESTS: [Contest; 4] = [
 ];
 
 impl Contest {
+    /// Passes of a run: a quarter of a second or more.
+    pub(crate) fn passes(&self) -> u32 {
+        if self.workers == 1 { 8 } else { 4 }
+    }
+
     pub(crate) fn what(&self) -> String {
         let kind = if self.tree {
             ["process", "processes"]
@@ -119,8 +124,8 @@ impl Variant {
 
 /// One run of the storm.
 pub(crate) struct Sample {
-    pub(crate) wall_ns: f64,
-    pub(crate) ns_per_fault: f64,
+    /// Wall time of each pass over its faults, nanoseconds.
+    pub(crate) ns_per_fault: Vec<f64>,
     /// memtrace's report on it, where memtrace traced it.
     pub(crate) report: Option<Value>,
 }
@@ -130,8 +135,6 @@ pub(crate) struct Bench<'a> {
     pub(crate) project: &'a Project,
     /// For what the runs write.
     pub(crate) folder: PathBuf,
-    /// How often a storm of one worker maps its memory anew; one of four a quarter of it each.
-    pub(crate) repeats: u32,
 }
 
 impl Bench<'_> {
@@ -193,11 +196,10 @@ impl Bench<'_> {
 
     fn storm(&self, contest: &Contest) -> Vec<String> {
         let mut words = vec![self.project.release("storm").display().to_string()];
-        let repeats = self.repeats / contest.workers;
         let sizes = [
             ("--threads", contest.workers),
             ("--mib", WORKER_MIB),
-            ("--rounds", repeats),
+            ("--rounds", contest.passes()),
         ];
         words.extend(
             sizes
@@ -310,21 +312,25 @@ impl Bench<'_> {
             std::io::stderr().write_all(&output.stderr)?;
             bail!("it ended with {}", output.status);
         }
-        let value = |name: &str| -> Result<f64> {
+        let value = |name: &str| {
             let mut words = text.split_whitespace();
             let found = words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-            let found = found.with_context(|| format!("the storm said no {name}: {text:?}"))?;
-            found
-                .parse()
-                .with_context(|| format!("the storm's {name} is no number: {found}"))
+            found.with_context(|| format!("the storm said no {name}: {text:?}"))
         };
         let report = match reported {
             true => Some(serde_json::from_slice(&fs::read(self.report())?)?),
             false => None,
         };
+        let number = |word: &str| -> Result<f64> {
+            word.parse()
+                .with_context(|| format!("the storm said what is no number: {word}"))
+        };
+        let faults = number(value("faults")?)?;
+        let passes = value("passes_ns")?.split(',');
         Ok(Sample {
-            wall_ns: value("wall_ns")?,
-            ns_per_fault: value("ns_per_fault")?,
+            ns_per_fault: passes
+                .map(|pass| Ok(number(pass)? / faults))
+                .collect::<Result<_>>()?,
             report,
         })
     }

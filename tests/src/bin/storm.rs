@@ -1,7 +1,8 @@
 //! The page-fault storm that tracing is priced by: map, touch every page, unmap, again and again.
 //!
-//! Prints one line, `ns_per_fault=F wall_ns=N faults=N`: wall time from the common start to the
-//! end of the last worker, over the faults of all of them.
+//! All workers do each pass at the same time. Prints one line, `faults=N passes_ns=N,N,...`: the
+//! faults of all workers in a pass, and the wall time of each pass, from the common start to the
+//! end of the last worker.
 
 use std::{sync::atomic::Ordering, thread};
 
@@ -34,25 +35,33 @@ fn main() {
         mark(Mark::Begin, "storm", 0);
     }
     let pages = (mib << 20) / page_bytes();
-    let board = Board::new(ENDS + workers as usize);
+    let board = Board::new(ENDS + workers as usize * rounds);
     let meeting = Meeting::new(board.word(ARRIVED), board.word(RELEASED));
-    let work = |number: u32| {
-        meeting.stand(1);
-        for _ in 0..rounds {
-            Map::new(Kind::Private, pages).write_all();
-        }
-        board
-            .long(ENDS + number as usize)
-            .store(process::now_ns(), Ordering::Release);
+    let ends = |round: usize| {
+        let first = ENDS + round * workers as usize;
+        (first..first + workers as usize).map(|at| board.long(at))
     };
-    let lead = || {
-        meeting.gather(workers, 1);
-        let start = process::now_ns();
-        meeting.release();
-        start
+    let work = |number: u32| {
+        for round in 0..rounds {
+            meeting.stand(round as u32 + 1);
+            Map::new(Kind::Private, pages).write_all();
+            let end = ends(round)
+                .nth(number as usize)
+                .expect("a place of its own");
+            end.store(process::now_ns(), Ordering::Release);
+        }
+    };
+    let lead = || -> Vec<u64> {
+        let start = |round: usize| {
+            meeting.gather(workers, round as u32 + 1);
+            let start = process::now_ns();
+            meeting.release();
+            start
+        };
+        (0..rounds).map(start).collect()
     };
 
-    let start = if tree {
+    let starts = if tree {
         let children: Vec<u32> = (0..workers)
             .map(|number| {
                 process::fork(|| {
@@ -61,11 +70,11 @@ fn main() {
                 })
             })
             .collect();
-        let start = lead();
+        let starts = lead();
         for child in children {
             assert_eq!(process::wait(child).code, 0, "a worker failed");
         }
-        start
+        starts
     } else {
         thread::scope(|scope| {
             (0..workers).for_each(|number| {
@@ -76,12 +85,12 @@ fn main() {
         })
     };
 
-    let ends = (0..workers as usize).map(|number| board.long(ENDS + number));
-    let end = ends
-        .map(|end| end.load(Ordering::Acquire))
-        .max()
-        .unwrap_or(start);
-    let (wall_ns, faults) = (end - start, u64::from(workers) * (rounds * pages) as u64);
-    let ns_per_fault = wall_ns as f64 / faults as f64;
-    println!("ns_per_fault={ns_per_fault:.3} wall_ns={wall_ns} faults={faults}");
+    let passes = starts.iter().enumerate().map(|(round, start)| {
+        let ends = ends(round).map(|end| end.load(Ordering::Acquire));
+        let last = ends.max().expect("at least one worker");
+        (last - start).to_string()
+    });
+    let faults = workers as usize * pages;
+    let passes: Vec<_> = passes.collect();
+    println!("faults={faults} passes_ns={}", passes.join(","));
 }

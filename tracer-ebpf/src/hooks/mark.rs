@@ -1,7 +1,11 @@
 //! Markers: where a phase begins or ends, the segments of its space and of the target are cut,
 //! at that instant and in the marking thread.
 
-use aya_ebpf::{Global, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    Global,
+    macros::{btf_tracepoint, fentry},
+    programs::{BtfTracePointContext, FEntryContext},
+};
 use tracer_common::{
     ledger::{Calls, Space, Task},
     limits::{COMM_BYTES, MARK_NAME_BYTES},
@@ -58,6 +62,15 @@ impl Said {
 #[btf_tracepoint(function = "task_prctl_unknown")]
 pub fn task_prctl_unknown(ctx: BtfTracePointContext) -> i32 {
     preempt::in_tracepoint(|| {
+        called([ctx.arg(0), ctx.arg(1), ctx.arg(2), ctx.arg(3), ctx.arg(4)]);
+    })
+}
+
+/// `security_task_prctl` (security.c), with which `prctl` begins: for kernels without that
+/// tracepoint.
+#[fentry(function = "security_task_prctl")]
+pub fn security_task_prctl(ctx: FEntryContext) -> u32 {
+    preempt::in_task(|| {
         called([ctx.arg(0), ctx.arg(1), ctx.arg(2), ctx.arg(3), ctx.arg(4)]);
     })
 }

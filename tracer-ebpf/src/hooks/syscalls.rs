@@ -53,7 +53,9 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
                 return;
             }
             number::FACCESSAT2 => {
-                marked_by_sentinel(registers);
+                if TELLS_SYSCALLS.load() != 0 {
+                    marked_by_sentinel(registers);
+                }
                 return;
             }
             _ => return,

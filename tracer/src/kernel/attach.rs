@@ -1,10 +1,10 @@
 //! Carrying out a plan: loads the object, attaches its programs, runs the census.
 
 mod census;
-mod faults;
-mod functions;
+mod kernel_functions;
 mod loading;
 mod missed;
+mod user_functions;
 
 use std::{borrow::Cow, io};
 
@@ -19,13 +19,9 @@ use tracer_common::{
 };
 
 pub use self::loading::Loader;
-use super::{
-    calls,
-    ledgers::Ledgers,
-    outline::outline,
-    plan::{Plan, Program as Planned, faults::AtFunction},
-    ring::Rings,
-};
+use self::missed::Attached;
+use super::{calls, ledgers::Ledgers, outline::outline, plan::Plan, ring::Rings};
+use crate::latency::FaultLatency;
 
 /// The object as committed: `cargo xtask bpf --check` proves that it is what the source gives.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/memtrace.bpf.o");
@@ -92,10 +88,10 @@ pub struct Live {
     bpf: Ebpf,
     /// What programs can attach to.
     types: Btf,
-    /// Programs of tracepoints that are attached.
-    attached: Vec<Planned>,
-    /// Programs of functions that are attached.
-    at_functions: Vec<AtFunction>,
+    /// What is attached for good.
+    attached: Vec<Attached>,
+    /// The time of page faults is taken.
+    times_faults: bool,
     /// The rings.
     pub rings: Rings,
     /// The ledgers.
@@ -125,7 +121,8 @@ impl Live {
         if let Some(bytes) = plan.ring_bytes {
             loader.map_max_entries(map::LEVELS, bytes);
         }
-        if !plan.at_functions.is_empty() {
+        let times_faults = plan.fault_latency == FaultLatency::Taken;
+        if times_faults {
             loader.map_max_entries(map::LAST_FAULTS, MAX_FAULTING);
             loader.map_max_entries(map::FAULT_BUCKETS, BUCKETS);
         }
@@ -176,13 +173,13 @@ impl Live {
         let types = Btf::parse(&outline(plan.types.clone()), Endianness::default())?;
         loading::load_and_attach(&mut bpf, plan, &types)?;
         for planned in &plan.at_functions {
-            faults::attach(&mut bpf, planned, &types)?;
+            kernel_functions::attach(&mut bpf, planned, &types)?;
         }
         Ok(Self {
             bpf,
             types,
-            attached: plan.programs.clone(),
-            at_functions: plan.at_functions.clone(),
+            attached: Attached::all(plan),
+            times_faults,
             rings,
             ledgers,
         })

@@ -39,8 +39,9 @@ const TRACEPOINTS: [&str; 13] = [
 const CONTROLLERS: (&str, &str) = ("cgroup_subsys_id", "memory_cgrp_id");
 
 /// Functions that better hooks would need, and those that programs call.
-const FUNCTIONS: [&str; 5] = [
+const FUNCTIONS: [&str; 6] = [
     functions::FAULT_HANDLER,
+    functions::PRCTL,
     functions::TASKS,
     functions::CAST,
     functions::PREEMPT_DISABLE,
@@ -51,6 +52,8 @@ const FUNCTIONS: [&str; 5] = [
 pub mod functions {
     /// Resolves a page fault.
     pub const FAULT_HANDLER: &str = "handle_mm_fault";
+    /// Asks the security modules about a `prctl` call, the first thing that one does.
+    pub const PRCTL: &str = "security_task_prctl";
     /// Stands for the list of all tasks.
     pub const TASKS: &str = "bpf_iter_task";
     /// Makes an address one that may be read.

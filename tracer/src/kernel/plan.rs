@@ -2,14 +2,17 @@
 //! difference between kernels is decided here, and tested on described kernels.
 
 pub mod faults;
+pub mod functions;
 mod globals;
+mod markers;
 mod table;
 
 use tracer_common::{layout::global, limits::MAX_CPUS};
 
-pub use self::table::{MARKERS, OUT_OF_MEMORY, SYSTEM_CALLS, VIRTUAL_MEMORY};
+pub use self::markers::MARKERS;
+pub use self::table::{OUT_OF_MEMORY, SYSTEM_CALLS, VIRTUAL_MEMORY};
 use self::{
-    faults::{AtFunction, FAULT_LATENCY},
+    functions::AtFunction,
     globals::{calls, globals},
     table::{Row, TABLE},
 };
@@ -201,7 +204,10 @@ impl Plan {
         let fault_latency = faults::latency(asked, facts);
         Ok(Self {
             programs,
-            at_functions: faults::programs(&fault_latency),
+            at_functions: markers::programs(facts)
+                .into_iter()
+                .chain(faults::programs(&fault_latency))
+                .collect(),
             fault_latency,
             globals: globals(asked, facts)?,
             ring_bytes: asked.ring_bytes,
@@ -227,7 +233,7 @@ impl Plan {
         };
         let mut hooks: Vec<Hook> = self.programs.iter().map(hook).collect();
         hooks.extend(self.at_functions.iter().map(|program| Hook {
-            subject: FAULT_LATENCY.to_owned(),
+            subject: program.subject.to_owned(),
             via: program.via(),
         }));
         hooks.dedup();

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use memtrace::kernel::{
     facts::Facts,
-    plan::{Asked, Plan, Refusal},
+    plan::{Asked, MARKERS, Plan, Refusal, SYSTEM_CALLS, faults::FAULT_LATENCY},
 };
 use memtrace::latency::FaultLatency;
 use tracer_common::layout::global;
@@ -128,7 +128,11 @@ fn the_time_of_faults_is_taken_where_the_kernel_accepts_programs_at_functions() 
         };
         let without = Plan::make(&ASKED, &facts).expect("a plan");
         assert_eq!(without.fault_latency, FaultLatency::NotAsked);
-        assert_eq!(without.at_functions, []);
+        let times_faults = |plan: &Plan| {
+            let mut programs = plan.at_functions.iter();
+            programs.any(|program| program.subject == FAULT_LATENCY)
+        };
+        assert!(!times_faults(&without));
         let hooks = plan.hooks();
         let added = hooks.iter().filter(|hook| !without.hooks().contains(hook));
         let added: Vec<_> = added.map(|hook| hook.via.as_str()).collect();
@@ -151,6 +155,23 @@ fn without_a_fault_handler_in_the_type_data_its_time_is_not_taken() {
         panic!("{plan:?}");
     };
     assert!(why.contains("type data lack"), "{why}");
+}
+
+#[test]
+fn markers_are_seen_where_it_costs_least() {
+    let markers = |facts: &Facts| {
+        let hooks = Plan::make(&ASKED, facts).expect("a plan").hooks();
+        let hook = hooks
+            .into_iter()
+            .find(|hook| hook.subject == MARKERS || hook.subject == SYSTEM_CALLS);
+        hook.expect("a hook for markers").via
+    };
+    let mut facts = kernel("6.18");
+    assert_eq!(markers(&facts), "tp_btf/task_prctl_unknown");
+    facts.tracepoints.remove("task_prctl_unknown");
+    assert_eq!(markers(&facts), "fentry/security_task_prctl");
+    facts.fentry = None;
+    assert_eq!(markers(&facts), "tp_btf/sys_exit");
 }
 
 #[test]

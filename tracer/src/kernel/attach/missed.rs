@@ -5,7 +5,33 @@ use std::{
     os::fd::{AsFd as _, AsRawFd as _},
 };
 
-use super::{Live, Planned};
+use super::Live;
+use crate::kernel::plan::Plan;
+
+/// A program that is attached.
+pub(super) struct Attached {
+    name: &'static str,
+    /// Where; several may be at one place, each to do what the others did not.
+    place: &'static str,
+    /// What it does not see is made up for, or known by other means.
+    is_made_up_for: bool,
+}
+
+impl Attached {
+    pub(super) fn all(plan: &Plan) -> Vec<Self> {
+        let at_tracepoints = plan.programs.iter().map(|planned| Self {
+            name: planned.name,
+            place: planned.tracepoint,
+            is_made_up_for: planned.is_made_up_for,
+        });
+        let at_functions = plan.at_functions.iter().map(|planned| Self {
+            name: planned.name,
+            place: planned.function,
+            is_made_up_for: planned.is_made_up_for,
+        });
+        at_tracepoints.chain(at_functions).collect()
+    }
+}
 
 impl Live {
     /// Events that the kernel kept from our programs, because one was active on that CPU already:
@@ -22,28 +48,24 @@ impl Live {
                 .find_map(|line| line.strip_prefix("recursion_misses:"))?;
             skipped.insert(name, line.trim().parse::<u64>().ok()?);
         }
-        // These find out by themselves what they missed.
-        for planned in &self.at_functions {
-            skipped.remove(planned.name);
-        }
         Some(missed(&self.attached, skipped))
     }
 }
 
-/// Events missed at most, from how often each program was skipped. Where a tracepoint has two
-/// programs, an event is missed only if both were.
-fn missed(attached: &[Planned], mut skipped: BTreeMap<&str, u64>) -> BTreeMap<String, u64> {
-    let mut by_tracepoint = BTreeMap::new();
-    for planned in attached {
-        if let Some(skipped) = skipped.remove(planned.name)
-            && !planned.is_made_up_for
+/// Events missed at most, from how often each program was skipped. Where a place has two programs,
+/// an event is missed only if both were.
+fn missed(attached: &[Attached], mut skipped: BTreeMap<&str, u64>) -> BTreeMap<String, u64> {
+    let mut by_place = BTreeMap::new();
+    for program in attached {
+        if let Some(skipped) = skipped.remove(program.name)
+            && !program.is_made_up_for
         {
-            let least = by_tracepoint.entry(planned.tracepoint).or_insert(skipped);
+            let least = by_place.entry(program.place).or_insert(skipped);
             *least = skipped.min(*least);
         }
     }
     let of_others = skipped.into_iter();
-    let missed = by_tracepoint.into_iter().chain(of_others);
+    let missed = by_place.into_iter().chain(of_others);
     missed
         .filter(|(_, missed)| *missed > 0)
         .map(|(name, missed)| (name.to_owned(), missed))
@@ -54,15 +76,14 @@ fn missed(attached: &[Planned], mut skipped: BTreeMap<&str, u64>) -> BTreeMap<St
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Planned, missed};
+    use super::{Attached, missed};
 
     #[test]
-    fn an_event_is_missed_if_all_programs_of_its_tracepoint_were_skipped() {
-        let program = |name, tracepoint| Planned {
+    fn an_event_is_missed_if_all_programs_of_its_place_were_skipped() {
+        let program = |name, place| Attached {
             name,
-            tracepoint,
-            subject: "",
-            is_made_up_for: tracepoint == "sched_process_exit",
+            place,
+            is_made_up_for: place == "sched_process_exit",
         };
         let attached = [
             program("exit_mmap", "exit_mmap"),

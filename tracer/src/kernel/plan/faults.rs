@@ -1,41 +1,13 @@
 //! How long page faults take: which programs that needs, and why it cannot be had.
 
-use super::Asked;
+use super::{
+    Asked,
+    functions::{At, AtFunction},
+};
 use crate::{
     kernel::facts::{Facts, Fentry, functions::FAULT_HANDLER},
     latency::FaultLatency,
 };
-
-/// Where in a function a program runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum At {
-    /// Before it.
-    Entry,
-    /// After it.
-    Exit,
-}
-
-/// A program to load and the function of the kernel to attach it to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AtFunction {
-    /// Name in the object.
-    pub name: &'static str,
-    /// The kernel's function.
-    pub function: &'static str,
-    /// Where in it.
-    pub at: At,
-}
-
-impl AtFunction {
-    /// How the kernel names the place.
-    pub fn via(&self) -> String {
-        let kind = match self.at {
-            At::Entry => "fentry",
-            At::Exit => "fexit",
-        };
-        format!("{kind}/{}", self.function)
-    }
-}
 
 /// Subject of the hooks at page faults.
 pub const FAULT_LATENCY: &str = "fault latency";
@@ -45,6 +17,9 @@ const fn program(name: &'static str, at: At) -> AtFunction {
         name,
         function: FAULT_HANDLER,
         at,
+        subject: FAULT_LATENCY,
+        // They find out by themselves what they missed.
+        is_made_up_for: true,
     }
 }
 

@@ -5,7 +5,10 @@ use std::iter::zip;
 
 use tracer_common::layout::{ABSENT, global};
 
-use super::{Asked, DEFAULT_QUANTUM_BYTES, Refusal, table::shows_markers};
+use super::{
+    Asked, DEFAULT_QUANTUM_BYTES, Refusal,
+    markers::{self, SeenBy},
+};
 use crate::kernel::{
     calls::{Calls, Switch},
     facts::{
@@ -133,7 +136,10 @@ pub(super) fn globals(asked: &Asked, facts: &Facts) -> Result<Vec<(&'static str,
         (global::MEMORY_CONTROLLER, memory_controller(facts)),
         (global::RUNS_AGAIN, u64::from(facts.preemptible_tracepoints)),
         (global::TELLS_SYSCALLS, u64::from(asked.tells_syscalls)),
-        (global::MARKS_BY_SYSCALL, u64::from(!shows_markers(facts))),
+        (
+            global::MARKS_BY_SYSCALL,
+            u64::from(markers::seen_by(facts) == SeenBy::SystemCalls),
+        ),
         (global::QUANTUM, quantum),
         (
             global::QUANTUM_GROWS,

@@ -4,6 +4,7 @@ use super::{
     Asked, Program,
     faults::{self, FAULT_LATENCY},
     globals::SYMBOLS,
+    markers::{self, MARKERS, SeenBy},
 };
 use crate::kernel::facts::Facts;
 
@@ -67,13 +68,6 @@ fn has_registers(facts: &Facts) -> bool {
     registers.all(|symbol| facts.offsets.contains_key(*symbol))
 }
 
-/// The tracepoint that shows `prctl` calls with an option that the kernel does not know.
-const MARKER_TRACEPOINT: &str = "task_prctl_unknown";
-
-pub(super) fn shows_markers(facts: &Facts) -> bool {
-    facts.tracepoints.contains_key(MARKER_TRACEPOINT)
-}
-
 const NO_VM: Option<(&str, &str)> = Some((
     "no-virtual-memory",
     "calls of mmap, munmap, mremap and brk are not counted: this kernel does not tell who changed \
@@ -82,8 +76,6 @@ const NO_VM: Option<(&str, &str)> = Some((
 
 /// Subject of the hooks that see calls of virtual memory.
 pub const VIRTUAL_MEMORY: &str = "virtual memory";
-/// Subject of the hook that answers the marker call.
-pub const MARKERS: &str = "phase markers";
 /// Subject of the hook that sees system calls; where there is no better one, it answers the marker
 /// call too.
 pub const SYSTEM_CALLS: &str = "system calls";
@@ -121,11 +113,13 @@ pub(super) const TABLE: [Row; 14] = [
     )
     .again("sched_process_free_again"),
     Row {
-        needed: |_, facts| shows_markers(facts),
-        ..row(MARKER_TRACEPOINT, MARKERS, None)
+        needed: |_, facts| markers::seen_by(facts) == SeenBy::Tracepoint,
+        ..row(markers::TRACEPOINT, MARKERS, None)
     },
     Row {
-        needed: |asked, facts| asked.tells_syscalls || !shows_markers(facts),
+        needed: |asked, facts| {
+            asked.tells_syscalls || markers::seen_by(facts) == SeenBy::SystemCalls
+        },
         serves: has_registers,
         ..row(
             "sys_exit",

@@ -1,4 +1,4 @@
-//! Programs at the kernel's fault handler: attaching them, and what they counted.
+//! Programs at functions of the kernel, and what those at its fault handler counted.
 
 use aya::{
     Btf, Ebpf,
@@ -8,7 +8,7 @@ use aya::{
 
 use super::{AttachError, Live, program};
 use crate::{
-    kernel::plan::faults::{At, AtFunction, FAULT_LATENCY},
+    kernel::plan::functions::{At, AtFunction},
     latency::FaultLatencies,
 };
 
@@ -28,7 +28,7 @@ pub(super) fn attach(bpf: &mut Ebpf, planned: &AtFunction, types: &Btf) -> Resul
     };
     attached.map_err(|error| AttachError::Program {
         program: planned.name.to_owned(),
-        subject: FAULT_LATENCY.to_owned(),
+        subject: planned.subject.to_owned(),
         error: Box::new(error),
     })
 }
@@ -40,7 +40,7 @@ impl Live {
     ///
     /// If the kernel does not give the maps' values.
     pub fn fault_latencies(&self) -> Result<Option<FaultLatencies>, MapError> {
-        if self.at_functions.is_empty() {
+        if !self.times_faults {
             return Ok(None);
         }
         self.ledgers.fault_latencies().map(Some)
