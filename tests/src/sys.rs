@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod mark;
 pub mod memory;
 pub mod process;
+pub mod restrict;
 pub mod swap;
 pub mod sync;
 pub mod terminal;

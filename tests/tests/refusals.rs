@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 
 use tests::{
     runner::{Memtrace, Outcome},
-    sys::process::{hiding, without_capabilities},
+    sys::restrict::{forbidding, hiding},
 };
 
 /// Runs `touch` on a file of its own; the file must not be there afterwards.
@@ -54,24 +54,28 @@ fn user_that_does_not_exist() {
     refused(memtrace).assert_refusal(125, &["no-such-user"]);
 }
 
-/// `linux/capability.h`
-const CAP_SYS_ADMIN: u32 = 21;
-const CAP_PERFMON: u32 = 38;
-const CAP_BPF: u32 = 39;
-
-#[test]
-fn no_capability() {
-    let mut memtrace = Memtrace::default();
-    without_capabilities(
-        &mut memtrace.command,
-        &[CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF],
-    );
-    refused(memtrace).assert_refusal(125, &["CAP_BPF", "CAP_PERFMON"]);
-}
-
 #[test]
 fn no_btf() {
     let mut memtrace = Memtrace::default();
     hiding(&mut memtrace.command, c"/sys/kernel/btf");
     refused(memtrace).assert_refusal(125, &["BTF", "/sys/kernel/btf/vmlinux"]);
+}
+
+#[test]
+fn sandbox_that_forbids_bpf() {
+    let mut memtrace = Memtrace::default();
+    forbidding(&mut memtrace.command, libc::SYS_bpf);
+    refused(memtrace).assert_refusal(125, &["a sandbox (seccomp)", "not permitted"]);
+}
+
+#[test]
+fn object_that_is_not_one() {
+    for (object, why) in [
+        ("/nonexistent", "MEMTRACE_BPF_OBJECT"),
+        ("/etc/passwd", "refused"),
+    ] {
+        let mut memtrace = Memtrace::default();
+        memtrace.command.env("MEMTRACE_BPF_OBJECT", object);
+        refused(memtrace).assert_refusal(125, &[why]);
+    }
 }

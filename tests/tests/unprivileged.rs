@@ -3,31 +3,18 @@
 use tests::{
     report::Report,
     runner::{Memtrace, Outcome, report, workload},
-    sys::process::without_capabilities,
+    sys::restrict::with_capabilities_only,
     truth::{self, PagesTruth, SpikeTruth, TreeTruth},
 };
 
-/// `linux/capability.h`
+/// `linux/capability.h`: what a workload needs to stand still.
 const CAP_IPC_LOCK: u32 = 14;
-
-/// All that there are but the one that a workload needs to stand still.
-const ALL: [u32; 41] = {
-    let mut all = [0; 41];
-    let mut bit = 0;
-    while bit < all.len() {
-        if bit as u32 != CAP_IPC_LOCK {
-            all[bit] = bit as u32;
-        }
-        bit += 1;
-    }
-    all
-};
 
 fn unprivileged(options: &[&str]) -> Memtrace {
     let mut memtrace = Memtrace::with_json()
         .options(&["--unprivileged"])
         .options(options);
-    without_capabilities(&mut memtrace.command, &ALL);
+    with_capabilities_only(&mut memtrace.command, &[CAP_IPC_LOCK]);
     memtrace
 }
 
@@ -172,6 +159,10 @@ fn the_exit_code_is_the_commands_and_the_budget_holds() {
     outcome.assert_code(137);
     let (outcome, _scratch) = unprivileged(&["-q", "--max-peak", "1KiB"]).run(&["sleep", "0.3"]);
     outcome.assert_code(100);
+    // How much more there was than it saw, nobody knows.
+    let (outcome, _scratch) =
+        unprivileged(&["-q", "--max-peak", "1GiB"]).run(&["sh", "-c", "sleep 0.1; true"]);
+    outcome.assert_refusal(125, &["not exact, and may be over the budget of 1GiB"]);
     let (outcome, _scratch) = unprivileged(&[]).run(&["/no/such/program"]);
     outcome.assert_refusal(127, &["/no/such/program"]);
 }
@@ -179,7 +170,7 @@ fn the_exit_code_is_the_commands_and_the_budget_holds() {
 #[test]
 fn it_is_offered_where_tracing_is_refused_and_refused_where_it_cannot_be() {
     let mut memtrace = Memtrace::default();
-    without_capabilities(&mut memtrace.command, &ALL);
+    with_capabilities_only(&mut memtrace.command, &[CAP_IPC_LOCK]);
     let (outcome, _scratch) = memtrace.run(&["true"]);
     outcome.assert_refusal(125, &["CAP_BPF", "--unprivileged", "not exact"]);
     for options in [

@@ -5,7 +5,7 @@ mod judge;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{
-    Args, ColorChoice, Parser, Subcommand, ValueEnum,
+    Args, ColorChoice, CommandFactory, Parser, Subcommand, ValueEnum,
     builder::NonEmptyStringValueParser,
     error::{ContextKind, ContextValue, ErrorKind},
 };
@@ -249,11 +249,16 @@ fn with_tip(mut error: clap::Error) -> clap::Error {
     if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg)
         && !word.starts_with('-')
     {
+        let arguments = Arguments::command();
+        let names = arguments.get_subcommands().map(clap::Command::get_name);
+        let nearest = names
+            .map(|name| (strsim::jaro_winkler(name, word), name))
+            .max_by(|one, other| one.0.total_cmp(&other.0))
+            .filter(|(likeness, _)| *likeness > 0.8);
+        let meant = nearest.map(|(_, name)| format!("if you mean an action: memtrace {name}"));
         let tip = format!("a command goes behind two dashes: memtrace -- {word}");
-        error.insert(
-            ContextKind::Suggested,
-            ContextValue::StyledStrs(vec![tip.into()]),
-        );
+        let tips = meant.into_iter().chain([tip]).map(Into::into).collect();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
     }
     error
 }
@@ -314,7 +319,6 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_parser_is_sound() {

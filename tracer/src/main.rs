@@ -249,19 +249,55 @@ fn exit_code(arguments: &Arguments, report: &Report, exit: Option<Exit>) -> u8 {
     let Some(budget) = arguments.max_peak.filter(|_| code == 0) else {
         return code;
     };
-    let told = Bytes(budget as i64);
-    match report.peak.as_ref().map(|peak| peak.rss_bytes) {
-        Some(peak) if i128::from(peak) > i128::from(budget) => {
-            eprintln!(
-                "memtrace: the peak of {} is over the budget of {told}",
-                Bytes(peak)
-            );
-            self::code::OVER_BUDGET
+    let (text, code) = match of_budget(budget, report) {
+        OfBudget::Within => return code,
+        OfBudget::Over(peak) => {
+            let text = format!("the peak of {} is over the budget", Bytes(peak));
+            (text, self::code::OVER_BUDGET)
         }
-        Some(_) => code,
+        OfBudget::Open(Some(peak)) => {
+            let text = format!("the peak of {} is not exact, and may be over", Bytes(peak));
+            (format!("{text} the budget"), self::code::FAILED)
+        }
+        OfBudget::Open(None) => {
+            let text = "the peak is not known, and may be over the budget";
+            (text.to_owned(), self::code::FAILED)
+        }
+    };
+    eprintln!("memtrace: {text} of {}", Bytes(budget as i64));
+    code
+}
+
+/// What a peak is to a budget.
+#[derive(Debug, PartialEq, Eq)]
+enum OfBudget {
+    Within,
+    /// The least that it can have been is more.
+    Over(i64),
+    /// What was found, if anything was, leaves it open.
+    Open(Option<i64>),
+}
+
+fn of_budget(budget: u64, report: &Report) -> OfBudget {
+    let Some(peak) = report.peak.as_ref().map(|peak| peak.rss_bytes) else {
+        return OfBudget::Open(None);
+    };
+    let certainty = &report.certainty;
+    let (least, most) = match &certainty.sampled {
+        Some(sampled) => (sampled.peak_least_bytes, sampled.peak_most_bytes),
+        // What was seen was there.
         None => {
-            eprintln!("memtrace: the peak is not known, and may be over the budget of {told}");
-            self::code::FAILED
+            let bound = certainty.peak_error_bound_bytes;
+            let most = bound.and_then(|bound| peak.checked_add_unsigned(bound));
+            (Some(peak), most)
         }
+    };
+    let is_over = |bytes: i64| i128::from(bytes) > i128::from(budget);
+    if least.is_some_and(is_over) {
+        OfBudget::Over(peak)
+    } else if most.is_some_and(|most| !is_over(most)) {
+        OfBudget::Within
+    } else {
+        OfBudget::Open(Some(peak))
     }
 }

@@ -40,6 +40,8 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     let rounds = if options.quick { 3 } else { options.rounds };
     let bench = Bench { project, folder };
 
+    // First, so that what does not build is found before all the rest has run.
+    let capture = jobs::capture(project)?;
     let load = machine::load()?;
     let perf = machine::perf();
     let mut bare = vec![];
@@ -99,7 +101,7 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
             unit: "MiB",
         },
     ];
-    singles.extend(jobs::capture(project)?);
+    singles.extend(capture);
     let figures = Figures {
         machine: format!(
             "{}; load before the first round {load}",

@@ -2,9 +2,6 @@
 
 use std::{
     ffi::{CStr, CString, c_int, c_void},
-    io,
-    os::unix::process::CommandExt,
-    process::Command,
     ptr,
 };
 
@@ -381,45 +378,10 @@ pub fn await_line(really: bool) {
     }
 }
 
-/// Makes the command run without these capabilities, root or not.
-pub fn without_capabilities(command: &mut Command, capabilities: &'static [u32]) {
-    // SAFETY: between fork and exec only prctl is called.
-    unsafe {
-        command.pre_exec(move || {
-            for capability in capabilities {
-                if libc::prctl(libc::PR_CAPBSET_DROP, u64::from(*capability), 0, 0, 0) < 0 {
-                    return Err(io::Error::last_os_error());
-                }
-            }
-            Ok(())
-        });
-    }
-}
-
-/// Makes the command see an empty directory in place of `path`.
-pub fn hiding(command: &mut Command, path: &'static CStr) {
-    const NONE: &CStr = c"none";
-    const TMPFS: &CStr = c"tmpfs";
-    // SAFETY: between fork and exec only system calls on constant strings are made; the mounts
-    // are seen by the command alone, in a mount namespace of its own.
-    unsafe {
-        command.pre_exec(move || {
-            let private = libc::MS_REC | libc::MS_PRIVATE;
-            if libc::unshare(libc::CLONE_NEWNS) < 0
-                || libc::mount(
-                    NONE.as_ptr(),
-                    c"/".as_ptr(),
-                    ptr::null(),
-                    private,
-                    ptr::null(),
-                ) < 0
-                || libc::mount(NONE.as_ptr(), path.as_ptr(), TMPFS.as_ptr(), 0, ptr::null()) < 0
-            {
-                return Err(io::Error::last_os_error());
-            }
-            Ok(())
-        });
-    }
+/// Whether the caller is root.
+pub fn is_root() -> bool {
+    // SAFETY: only returns a number.
+    unsafe { libc::geteuid() == 0 }
 }
 
 /// Whether the kernel has a place for programs at the entry of this function of its own, as it tells
@@ -444,10 +406,4 @@ pub fn may_be_traced(function: &str) -> bool {
         Err(error) if error.raw_os_error() == Some(libc::EPERM) => false,
         Err(error) => panic!("the kernel's list of functions: {error}"),
     }
-}
-
-/// Whether the caller is root.
-pub fn is_root() -> bool {
-    // SAFETY: only returns a number.
-    unsafe { libc::geteuid() == 0 }
 }

@@ -6,7 +6,7 @@ mod loading;
 mod missed;
 mod user_functions;
 
-use std::{borrow::Cow, io};
+use std::{borrow::Cow, error::Error, io};
 
 use aya::{
     Btf, BtfError, Ebpf, EbpfError, Endianness,
@@ -79,6 +79,21 @@ pub enum AttachError {
     /// The object lacks a map or a program: it is not the one this program was built with.
     #[error("the BPF object has no {0}; rebuild it with: cargo xtask bpf")]
     Object(&'static str),
+}
+
+impl AttachError {
+    /// The kernel did not permit a call, whatever capabilities there are.
+    pub fn is_forbidden(&self) -> bool {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            let system = error.downcast_ref::<io::Error>();
+            if system.and_then(io::Error::raw_os_error) == Some(libc::EPERM) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
 }
 
 /// Programs attached to the running kernel. Everything is gone from it when this is dropped, or

@@ -136,6 +136,7 @@ pub(crate) const ALL: &[&str] = &[
     "status",
     "cli",
     "refusals",
+    "privilege",
     "cgroup",
     "containers",
     "counted_once",

@@ -28,13 +28,14 @@ pub fn write(judgement: &Judgement, colour: bool, out: &mut impl fmt::Write) -> 
     page.hanging("judgement", LABEL, Look::Bold, &conclusion(pollers))?;
     page.gap()?;
     subject(page, judgement)?;
+    // What was asked for first, then what any poller would have said.
+    tools::write(page, judgement)?;
     page.gap()?;
     intervals(page, pollers)?;
     page.gap()?;
     needs(page, pollers)?;
     rows(page, judgement)?;
     phases(page, judgement)?;
-    tools::write(page, judgement)?;
     page.gap()?;
     certainty(page, judgement)
 }

@@ -48,7 +48,7 @@ fn growth(bytes: i64) -> String {
 fn one_by_one(page: &mut Page<'_>, phases: &[PhaseRow]) -> fmt::Result {
     let all = format!("{}, by their begin", Count(phases.len() as u64));
     page.labelled("phases", &[(Look::Plain, &all)])?;
-    let heads = cells(["peak", "growth", "in all", "time", "pid"]);
+    let heads = cells(["peak", "growth", "target", "time", "pid"]);
     page.line(&[(Look::Dim, &heads), (Look::Dim, "phase")])?;
     for phase in phases {
         let grown = phase.peak_rss_bytes.zip(phase.start_rss_bytes);
@@ -92,7 +92,7 @@ fn by_name(page: &mut Page<'_>, rows: &[PhaseSummary], entries: u64) -> fmt::Res
         ""
     };
     page.labelled("phases", &[(Look::Plain, &format!("{all}{order}"))])?;
-    let heads = cells(["peak", "growth", "in all", "time", "count"]);
+    let heads = cells(["peak", "growth", "target", "time", "count"]);
     page.line(&[(Look::Dim, &heads), (Look::Dim, "phase")])?;
     for row in &shown {
         let line = cells([
