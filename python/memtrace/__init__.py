@@ -15,6 +15,7 @@ and on platforms other than Linux, everything here does nothing. See docs/phases
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
 
@@ -35,6 +36,12 @@ _NAME_BYTES = 63
 # The marker call, or None where markers are off; and C's unsigned long.
 _prctl: Any = None
 _long: Any = None
+
+# asyncio's functions that find the running loop and its task, once somebody has imported it.
+_tasks: tuple[Any, Any] | None = None
+
+# Held while a phase is entered for the first time. Reentrant, for phases in signal handlers.
+_first = _thread.RLock()
 
 # Differs between a process and the children that it forks: a child has a copy of each phase that
 # was open, but the phase is not its to end.
@@ -91,8 +98,9 @@ class phase:
     def __init__(self, name: str, *, target: bool = False) -> None:
         self.name = name
         self.target = target
-        # Where it is open: (process, track) for each entry.
-        self._open: list[tuple[int, int]] = []
+        # Where it is open: (process, track) for each entry. A list from the first one on: most
+        # phases are made where nobody traces, and a list is a third of the time that takes.
+        self._open: list[tuple[int, int]] | None = None
 
     def __enter__(self) -> phase:
         if _prctl is not None:
@@ -107,7 +115,7 @@ class phase:
     ) -> None:
         # Not whether markers are on: one that began before they were has nothing to end.
         if self._open:
-            self._end()
+            self._end(self._open)
 
     def __call__(self, function: F) -> F:
         decorated: F = _decorated(self, function)
@@ -116,17 +124,22 @@ class phase:
     def _begin(self) -> None:
         self._text = _encoded(self.name)
         track = 0 if self.target else _track()
+        if self._open is None:
+            # Two threads may come here at once, and neither's entry may go with a second list.
+            with _first:
+                if self._open is None:
+                    self._open = []
         self._open.append((_process, track))
         _call(_BEGIN_TARGET if self.target else _BEGIN, self._text, track)
 
-    def _end(self) -> None:
+    def _end(self, entries: list[tuple[int, int]]) -> None:
         here = (_process, 0 if self.target else _track())
         try:
-            self._open.remove(here)
+            entries.remove(here)
         except ValueError:
             # Left elsewhere than entered: in a forked child, or by whoever collects an abandoned
             # coroutine as garbage.
-            here = self._open.pop()
+            here = entries.pop()
         process, track = here
         if process == _process:
             _call(_END_TARGET if self.target else _END, self._text, track)
@@ -217,17 +230,31 @@ def _encoded(name: str) -> bytes:
 
 def _track() -> int:
     """The running asyncio task's number, unique while it lives; 0, the thread's, outside one."""
-    asyncio: Any = sys.modules.get("asyncio")
+    running, current = _tasks or _find_tasks()
+    if running is None:
+        return 0
+    loop = running()
+    task = None if loop is None else current(loop)
+    return 0 if task is None else id(task)
+
+
+def _find_tasks() -> tuple[Any, Any]:
+    global _tasks
     # Another thread may be in the middle of importing it.
+    asyncio = sys.modules.get("asyncio")
     running = getattr(asyncio, "_get_running_loop", None)
-    loop = running and running()
-    task = loop and asyncio.current_task(loop)
-    return id(task) if task else 0
+    current = getattr(asyncio, "current_task", None)
+    if running is None or current is None:
+        return None, None
+    _tasks = running, current
+    return _tasks
 
 
 def _forked() -> None:
-    global _process
+    global _first, _process
     _process += 1
+    # Whoever held it is not in this process.
+    _first = _thread.RLock()
 
 
 if os.environ.get("MEMTRACE") == "1":
