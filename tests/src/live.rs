@@ -11,7 +11,7 @@ use tracer_common::{
 
 use crate::{
     proc,
-    runner::Program,
+    runner::{Program, memtrace_comm},
     sys::{bpf::OpenMap, memory::page_bytes},
 };
 
@@ -26,6 +26,11 @@ pub struct Ledgers {
 impl Ledgers {
     /// Opens the maps that a memtrace holds; `None` if it has not made them (yet).
     pub fn of(memtrace: u32) -> Option<Self> {
+        // Until its exec is over it has copies of what this test process holds: another test's maps.
+        // The kernel gives it its name right after it has closed those (`begin_new_exec`, exec.c).
+        if proc::comm(memtrace) != memtrace_comm() {
+            return None;
+        }
         let ids = proc::bpf_ids(memtrace, "map_id");
         let mut maps: Vec<OpenMap> = ids.into_iter().filter_map(OpenMap::by_id).collect();
         let mut take = |name: &str| {

@@ -212,6 +212,12 @@ pub fn group_members(group: u32) -> Vec<Stat> {
     processes().filter(|stat| stat.group == group).collect()
 }
 
+/// Name of a process as the kernel has it; empty for one that is gone.
+pub fn comm(pid: u32) -> String {
+    let comm = fs::read_to_string(format!("/proc/{pid}/comm"));
+    comm.map_or(String::new(), |comm| comm.trim_end().to_owned())
+}
+
 /// Children of a process.
 pub fn children(parent: u32) -> Vec<u32> {
     processes()

@@ -28,6 +28,8 @@ pub struct Report {
     pub counted_once: CountedOnce,
     /// One row for each space a process had.
     pub processes: Vec<Row>,
+    /// Other instruments, of the whole target.
+    pub checks: Vec<Check>,
     /// Counts of other instruments.
     pub count_checks: Vec<CountCheck>,
     /// Entries of phases.

@@ -53,6 +53,13 @@ pub fn memtrace() -> &'static Path {
     })
 }
 
+/// The name that memtrace's processes have: what fits of that of its file.
+pub fn memtrace_comm() -> String {
+    const MOST: usize = 15;
+    let name = memtrace().file_name().expect("a program has a name");
+    name.to_string_lossy().chars().take(MOST).collect()
+}
+
 fn build() -> PathBuf {
     #[derive(Deserialize)]
     struct Message {

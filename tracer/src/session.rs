@@ -176,8 +176,12 @@ impl Session {
         );
     }
 
+    /// How many processes in a cgroup are not of the target. One that has exited is still listed
+    /// there until it is reaped.
     fn strangers(&self, cgroup: &Path) -> u32 {
-        let own = self.living.pids();
+        let mut own = self.living.pids();
+        let known = self.model.processes();
+        own.extend(known.filter_map(|process| Some(process.started.as_ref()?.pid)));
         let there = cgroup::processes(cgroup);
         there.iter().filter(|pid| !own.contains(pid)).count() as u32
     }

@@ -80,6 +80,15 @@ impl Cgroup {
         text.trim().parse().expect("a number")
     }
 
+    /// The file that holds the most that was charged to it, and that, bytes.
+    pub fn peak(&self) -> (&'static str, u64) {
+        let files = ["memory.peak", "memory.max_usage_in_bytes"];
+        let mut found = files.into_iter().filter(|file| self.has(file));
+        let file = found.next().expect("a file for the peak");
+        let text = fs::read_to_string(self.directory.join(file)).expect("a peak");
+        (file, text.trim().parse().expect("a number"))
+    }
+
     /// Moves a process into it.
     pub fn take(&self, pid: u32) {
         let procs = self.directory.join("cgroup.procs");
