@@ -64,7 +64,7 @@ pub struct Program {
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Programs to attach. Nothing is of the target before the last of them is.
+    /// Programs to attach, in this order: those of one tracepoint run in it.
     pub programs: Vec<Program>,
     /// Programs to attach to functions of the kernel, after those.
     pub at_functions: Vec<AtFunction>,

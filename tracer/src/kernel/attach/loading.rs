@@ -10,10 +10,11 @@ use std::{
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    programs::{BtfTracePoint, Program},
+    programs::{BtfTracePoint, ProgramError},
 };
 
-use super::{AttachError, Plan};
+use super::{AttachError, Plan, program};
+use crate::kernel::plan::Program as Planned;
 
 /// aya's loader, in the making.
 pub struct Loader(JoinHandle<EbpfLoader<'static>>);
@@ -36,7 +37,7 @@ impl Loader {
     }
 }
 
-/// Loads and attaches the programs of tracepoints. The kernel checks a program on the CPU that
+/// Loads the programs of tracepoints, and attaches them. The kernel checks a program on the CPU that
 /// asks for it.
 pub(super) fn load_and_attach(bpf: &mut Ebpf, plan: &Plan, types: &Btf) -> Result<(), AttachError> {
     let mut programs: BTreeMap<_, _> = bpf.programs_mut().collect();
@@ -55,16 +56,9 @@ pub(super) fn load_and_attach(bpf: &mut Ebpf, plan: &Plan, types: &Btf) -> Resul
                 return Ok(());
             };
             drop(waiting);
-            let attach = |program: &mut Program| {
-                let program: &mut BtfTracePoint = program.try_into()?;
-                program.load(planned.tracepoint, types)?;
-                program.attach()
-            };
-            attach(program).map_err(|error| AttachError::Program {
-                program: planned.name.to_owned(),
-                subject: planned.subject.to_owned(),
-                error: Box::new(error),
-            })?;
+            let loaded: Result<&mut BtfTracePoint, _> = program.try_into();
+            let loaded = loaded.and_then(|program| program.load(planned.tracepoint, types));
+            loaded.map_err(|error| refused(planned, error))?;
         }
     };
     thread::scope(|scope| {
@@ -74,5 +68,21 @@ pub(super) fn load_and_attach(bpf: &mut Ebpf, plan: &Plan, types: &Btf) -> Resul
             .into_iter()
             .map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
         others.fold(own, Result::and)
-    })
+    })?;
+    // In their order: the kernel runs the programs of a tracepoint in the order in which they were
+    // attached, and a second one does what the first did not.
+    for planned in &plan.programs {
+        let program: &mut BtfTracePoint = program(bpf, planned.name)?;
+        let attached = program.attach();
+        attached.map_err(|error| refused(planned, error))?;
+    }
+    Ok(())
+}
+
+fn refused(planned: &Planned, error: ProgramError) -> AttachError {
+    AttachError::Program {
+        program: planned.name.to_owned(),
+        subject: planned.subject.to_owned(),
+        error: Box::new(error),
+    }
 }
