@@ -5,9 +5,27 @@ use std::{
     fs::{self, File},
     io::{Read, Write},
     os::unix::fs::FileExt,
+    sync::OnceLock,
 };
 
-use crate::{sys::memory::page_bytes, truth::Level};
+use crate::{
+    sys::memory::{self, page_bytes},
+    truth::Level,
+};
+
+const OWN_ROLLUP: &str = "/proc/self/smaps_rollup";
+
+/// Before Linux 6.2 each thread counts some of its faults apart from its space (`sync_mm_rss`,
+/// memory.c), and what the kernel says of resident memory lacks them.
+fn counts_by_thread() -> bool {
+    static BY_THREAD: OnceLock<bool> = OnceLock::new();
+    *BY_THREAD.get_or_init(|| {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
+        let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
+        let mut next = || numbers.next().and_then(Result::ok).expect("a version");
+        (next(), next()) < (6, 2)
+    })
+}
 
 /// Reads small files of `/proc` into memory of its own.
 #[derive(Debug)]
@@ -35,6 +53,25 @@ impl Reader {
         std::str::from_utf8(&self.buffer[..length]).expect("/proc is text")
     }
 
+    /// Resident memory of a process by its page tables where the kernel's count lacks what threads
+    /// have not handed in, else by that count, bytes. `folder` is the process's in `/proc`.
+    fn resident(&mut self, folder: &str) -> u64 {
+        // A path on the stack: the callers count their pages.
+        let mut path = [0_u8; 40];
+        let room = path.len();
+        let mut rest = &mut path[..];
+        let by_thread = counts_by_thread();
+        let name = if by_thread { "smaps_rollup" } else { "statm" };
+        write!(rest, "{folder}/{name}").expect("room for a path");
+        let length = room - rest.len();
+        let path = std::str::from_utf8(&path[..length]).expect("text");
+        if by_thread {
+            self.rolled_up(path, "Rss:")
+        } else {
+            self.statm(path)
+        }
+    }
+
     /// Resident field of `statm`, bytes.
     fn statm(&mut self, path: &str) -> u64 {
         let resident = self
@@ -47,30 +84,34 @@ impl Reader {
 
     /// Resident bytes of this process.
     pub fn own_rss(&mut self) -> u64 {
-        self.statm("/proc/self/statm")
+        self.resident("/proc/self")
     }
 
     /// Resident bytes of a process; 0 for a zombie.
     pub fn rss(&mut self, pid: u32) -> u64 {
         // A path on the stack: the callers count their pages.
-        let mut path = [0_u8; 32];
-        let room = path.len();
-        let mut rest = &mut path[..];
-        write!(rest, "/proc/{pid}/statm").expect("room for a PID");
+        let mut folder = [0_u8; 20];
+        let room = folder.len();
+        let mut rest = &mut folder[..];
+        write!(rest, "/proc/{pid}").expect("room for a PID");
         let length = room - rest.len();
-        self.statm(std::str::from_utf8(&path[..length]).expect("text"))
+        self.resident(std::str::from_utf8(&folder[..length]).expect("text"))
     }
 
-    /// Resident bytes of this process by class. `statm` must agree with the sum.
+    /// Resident bytes of this process, of one thread, by class. Its resident memory otherwise read
+    /// must agree with the sum.
     pub fn own_level(&mut self) -> Level {
         // Once for practice: the first time, reading itself adds pages between the two.
         self.own_split();
         self.own_rss();
+        if counts_by_thread() {
+            memory::hand_in_counts();
+        }
         let level = self.own_split();
         assert_eq!(
             self.own_rss(),
             level.rss_bytes,
-            "statm and VmRSS differ: not exact here"
+            "two of the kernel's figures differ: not exact here"
         );
         level
     }
@@ -95,16 +136,16 @@ impl Reader {
 
     /// Bytes of this process's anonymous memory that lie in huge pages.
     pub fn own_huge_bytes(&mut self) -> u64 {
-        self.rolled_up("AnonHugePages:")
+        self.rolled_up(OWN_ROLLUP, "AnonHugePages:")
     }
 
     /// Bytes of this process's memory that are in swap.
     pub fn own_swap_bytes(&mut self) -> u64 {
-        self.rolled_up("Swap:")
+        self.rolled_up(OWN_ROLLUP, "Swap:")
     }
 
-    fn rolled_up(&mut self, name: &str) -> u64 {
-        let rollup = self.file("/proc/self/smaps_rollup");
+    fn rolled_up(&mut self, path: &str, name: &str) -> u64 {
+        let rollup = self.file(path);
         let line = rollup.lines().find_map(|line| line.strip_prefix(name));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         kib.expect("a line of smaps_rollup") * 1024

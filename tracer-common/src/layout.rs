@@ -101,6 +101,10 @@ pub mod global {
     pub const TWO_WORDS: &str = "TWO_WORDS";
     /// BTF id of `mm_struct`; 0 where addresses may not be read.
     pub const SPACE_TYPE: &str = "SPACE_TYPE";
+    /// 1: threads count apart from their space, and [`COUNTS`] are the space's own counts alone.
+    pub const COUNTS_BY_THREAD: &str = "COUNTS_BY_THREAD";
+    /// Offset in `task_struct` of what a thread counts apart (`rss_stat.count`), where it does.
+    pub const THREAD_CACHE: &str = "THREAD_CACHE";
     /// Possible CPUs.
     pub const CPUS: &str = "CPUS";
     /// Pages by which the plain counts of one space can be below its true RSS:

@@ -97,6 +97,35 @@ pub struct Vm {
     pub writing: u64,
 }
 
+/// What the threads of a space have counted apart from it, where the kernel lets them
+/// (`task->rss_stat`, before Linux 6.2): as far as the programs at page faults have told.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cached {
+    /// Sum over the threads.
+    pub level: Split,
+    /// Resident pages that threads are handing over to the space's own counters just now
+    /// (`sync_mm_rss`): in `level` no more, and perhaps not in the counters yet.
+    pub moving: i64,
+    /// How often a thread began to hand over.
+    pub begun: u64,
+    /// How often one was done. A scan is true only if all that began before its end were done
+    /// before its begin.
+    pub ended: u64,
+}
+
+/// What a thread counts apart from its space, as last seen.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThreadCache {
+    /// By class.
+    pub level: Split,
+    /// 1 while it hands over.
+    pub is_moving: u64,
+    /// Resident pages that it hands over.
+    pub moving: i64,
+}
+
 /// The ledger of one address space (`mm_struct`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,6 +178,8 @@ pub struct Space {
     pub late: u64,
     /// Highest level of such events since a marker last asked.
     pub late_segment: i64,
+    /// What its threads have counted apart from it.
+    pub cached: Cached,
     /// Its virtual size.
     pub vm: Vm,
     /// System calls by [`crate::record::made`]; nothing unless they are asked for.
@@ -293,12 +324,14 @@ wire_safe! {
         calls: [Calls; call::COUNT], unsure: u64, peak: u64, before: u64, before_brk: u64,
         writing: u64,
     }
+    Cached { level: Split, moving: i64, begun: u64, ended: u64 }
+    ThreadCache { level: Split, is_moving: u64, moving: i64 }
     Space {
         lock: u64, level_rss: i64, level: Split, streamed: i64, segment: i64, told: u64,
         looked_plain: i64, peak: Peak,
         peak_pagetable_bytes: u64, peak_hugetlb: u64, start: Split, opened_ns: u64,
         closed_ns: u64, mm: u64, id: u32, process: u32, via: u32, reserved: u32, unscanned: u64,
-        unscanned_most: i64, late_rss: i64, late: u64, late_segment: i64, vm: Vm,
+        unscanned_most: i64, late_rss: i64, late: u64, late_segment: i64, cached: Cached, vm: Vm,
         made: [Made; made::COUNT],
     }
     Target {

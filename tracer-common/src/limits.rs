@@ -23,6 +23,8 @@ pub const QUANTUM_SHIFT: u32 = 8;
 /// Threads that can be alive in a target while the time of their page faults is taken. Faults of one
 /// more are counted in [`crate::latency::FaultSums::lost`].
 pub const MAX_FAULTING: u32 = 65_536;
+/// Threads whose own counts can be known, where threads count apart from their space.
+pub const MAX_CACHES: u32 = 65_536;
 /// Default bytes of the ring that carries levels. Their loss costs history, never a peak.
 pub const LEVEL_RING_BYTES: u32 = 4 << 20;
 /// Default bytes of the ring that carries forks, execs, exits, closed ledgers and markers.
@@ -48,6 +50,9 @@ pub mod map {
     pub const FOUND: &str = "FOUND";
     /// Array: CPU number to the offset of its per-CPU area.
     pub const PER_CPU_OFFSETS: &str = "PER_CPU_OFFSETS";
+    /// Hash: `task_struct` address to [`crate::ledger::ThreadCache`]. One entry, unless threads count
+    /// apart from their space.
+    pub const THREAD_CACHES: &str = "THREAD_CACHES";
     /// Hash: `task_struct` address to [`crate::latency::LastFault`]. This and the next have one entry,
     /// unless the time of faults is to be taken.
     pub const LAST_FAULTS: &str = "LAST_FAULTS";

@@ -40,8 +40,18 @@ const _: () = assert!(kind::COUNT.is_power_of_two());
 #[inline(always)]
 fn reserve<T: WireSafe>(ring: &RingBuf, kind: u32) -> Option<RingBufEntry<T>> {
     let entry = ring.reserve::<T>(0);
-    count(kind, entry.is_some());
+    if entry.is_none() {
+        count(kind, false);
+    }
     entry
+}
+
+/// Hands a record over. It is counted only here, so that nobody asks twice whether there was room:
+/// before Linux 6.2 the verifier forgets the answer.
+#[inline(always)]
+fn submit<T: WireSafe>(entry: RingBufEntry<T>, kind: u32, flags: u32) {
+    entry.submit(u64::from(flags));
+    count(kind, true);
 }
 
 /// Number of the running CPU.
@@ -78,7 +88,7 @@ pub fn level(at_ns: u64, space: u32, split: Split, target_rss: i64) {
             split,
             target_rss,
         });
-        entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+        submit(entry, kind::LEVEL, BPF_RB_NO_WAKEUP);
     }
 }
 
@@ -93,7 +103,7 @@ pub fn vm_changed(space: u32, call: u32, pages: u64, total: u64) {
             pages,
             total,
         });
-        entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+        submit(entry, kind::VM_CHANGED, BPF_RB_NO_WAKEUP);
     }
 }
 
@@ -102,7 +112,7 @@ pub fn vm_changed(space: u32, call: u32, pages: u64, total: u64) {
 pub fn called(call: Called) {
     if let Some(mut entry) = reserve::<Called>(&LEVELS, kind::CALLED) {
         entry.write(call);
-        entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+        submit(entry, kind::CALLED, BPF_RB_NO_WAKEUP);
     }
 }
 
@@ -125,11 +135,13 @@ pub fn send<T: WireSafe>(kind: u32, is_awaited: bool, fill: impl FnOnce(*mut T))
     fill(entry.as_mut_ptr());
     let waiting = LIVES.query(u64::from(BPF_RB_AVAIL_DATA));
     let is_filling = waiting > u64::from(LIFE_RING_BYTES) / 4;
-    entry.submit(u64::from(if is_filling || is_awaited {
+    let wakes = is_filling || is_awaited;
+    let flags = if wakes {
         BPF_RB_FORCE_WAKEUP
     } else {
         BPF_RB_NO_WAKEUP
-    }));
+    };
+    submit(entry, kind, flags);
     true
 }
 

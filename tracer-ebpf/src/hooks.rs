@@ -2,6 +2,7 @@
 //! to the ledger.
 
 mod again;
+mod cache;
 mod census;
 mod cgroup;
 mod exec;

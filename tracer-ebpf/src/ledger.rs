@@ -10,6 +10,7 @@
 //! - a CPU that cannot have the lock in time (its holder's virtual CPU is not running) leaves its
 //!   scan in `late_rss`, an atomic maximum.
 
+mod cached;
 mod change;
 mod cut;
 mod lock;
@@ -22,7 +23,8 @@ use tracer_common::{
 };
 
 pub use self::{
-    change::{changed, publish},
+    cached::{begin_sync, end_sync, forget_cache, is_syncing, note_cache, seed_cache},
+    change::{changed, publish, scan},
     cut::{cut, cut_target},
     lock::bump,
     span::{close, open, part},

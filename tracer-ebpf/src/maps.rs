@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use tracer_common::{
     latency::{FaultSums, LastFault},
-    ledger::{Found, Seen, Space, Stats, Target, Task},
+    ledger::{Found, Seen, Space, Stats, Target, Task, ThreadCache},
     limits::{
         LEVEL_RING_BYTES, LIFE_RING_BYTES, MAX_CPUS, MAX_PROCESSES, MAX_SPACES, MAX_WANTED,
         PRESENCE_BUCKETS,
@@ -65,6 +65,11 @@ pub static LOOKED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 /// Counters for `certainty`.
 #[map]
 pub static STATS: PerCpuArray<Stats> = PerCpuArray::with_max_entries(1, 0);
+
+/// What each thread counts apart from its space, by its address. User space makes room in it on the
+/// kernels that let them.
+#[map]
+pub static THREAD_CACHES: HashMap<u64, ThreadCache> = HashMap::with_max_entries(1, 0);
 
 /// The last page fault of each thread, by its address. User space makes room in it, and in the next,
 /// where their time is to be taken.

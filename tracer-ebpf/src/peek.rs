@@ -18,7 +18,7 @@ use aya_ebpf::{Global, helpers::generated::bpf_probe_read_kernel};
 use self::layout::TWO_WORDS;
 
 pub use self::{
-    layout::{BPF_ARRAY_PPTRS, CPUS},
+    layout::{BPF_ARRAY_PPTRS, COUNTS_BY_THREAD, CPUS},
     mm::{Mm, bprm_mm},
     registers::Registers,
     scan::nothing,
@@ -50,8 +50,16 @@ fn peek<T: Copy>(base: *const u8, offset: &Global<u64>) -> T {
         // and pointers are read, for which zero is a value. Volatile as in `field`.
         return unsafe { read_volatile(cast::cast(address, &TWO_WORDS).cast()) };
     }
+    copy(address)
+}
+
+/// Copies what is at any address; zero if nothing is. For what is more than a word, or in an array,
+/// into which older verifiers do not look.
+#[inline(always)]
+fn copy<T: Copy>(address: *const u8) -> T {
     let mut value = MaybeUninit::<T>::uninit();
-    // SAFETY: the helper may be given any address, and clears the value when it fails.
+    // SAFETY: the helper may be given any address, and clears the value when it fails; only
+    // integers and pointers are copied, for which zero is a value.
     unsafe {
         bpf_probe_read_kernel(
             value.as_mut_ptr().cast(),

@@ -152,12 +152,22 @@ fn hooks(text: &mut String, facts: &Facts, may_load: bool, problems: &mut Vec<St
     for doubt in &plan.doubts {
         wrapped(text, "  doubt: ", &doubt.text);
     }
+    let (seen, summed) = if plan.counts_by_thread {
+        (
+            ", a thread's own page faults when they end",
+            "what the space and its threads have counted is",
+        )
+    } else {
+        ("", "the per-CPU counters are")
+    };
     wrapped(
         text,
         "  error bound: ",
-        "0 bytes. Every change of resident memory is seen, and the per-CPU counters are summed \
-         whole at each one. Changes on different CPUs that nothing orders are taken in the order \
-         in which the hook saw them.",
+        &format!(
+            "0 bytes. Every change of resident memory is seen{seen}, and {summed} summed whole at \
+             each one. Changes on different CPUs that nothing orders are taken in the order in \
+             which the hook saw them."
+        ),
     );
     if may_load {
         let tried = object().and_then(|object| Live::attach(Loader::start(), &object, &plan));

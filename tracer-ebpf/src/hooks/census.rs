@@ -61,6 +61,7 @@ fn count(thread: Thread) {
             return;
         }
         if let (Some(space), Some(target)) = (ledger::find(mm), ledger::target()) {
+            ledger::seed_cache(thread, space);
             ledger::publish(mm, space, target);
         }
         return;
@@ -87,6 +88,9 @@ fn count(thread: Thread) {
         return;
     }
     adopt(thread, parent_process, parent);
+    if let Some(space) = ledger::find(mm) {
+        ledger::seed_cache(thread, space);
+    }
     // SAFETY: the only writer while the tracer reads the iterator.
     unsafe { (*found).added += 1 };
     if thread.mm().is_null() {

@@ -53,7 +53,7 @@ fn part(thread: Thread) {
         unsafe {
             if (*space).process == process {
                 taken = (*space).id;
-                mm.scan(&mut end);
+                ledger::scan(mm, space, &mut end);
                 ledger::part(mm, space);
             }
         }

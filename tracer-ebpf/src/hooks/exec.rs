@@ -1,6 +1,10 @@
 //! Entering a new program: the old space is left, a new one joins.
 
-use aya_ebpf::{Global, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    Global,
+    macros::{btf_tracepoint, fentry},
+    programs::{BtfTracePointContext, FEntryContext},
+};
 use tracer_common::{
     ledger::Task,
     record::{self, Execed, kind, via},
@@ -15,7 +19,7 @@ use crate::{
     preempt,
 };
 
-/// 1 on kernels without a hook at an exec's point of no return (before 6.10).
+/// 1 on kernels without a hook at an exec's point of no return (before 6.10, without fentry).
 #[unsafe(no_mangle)]
 pub static EXEC_OPENS_LATE: Global<u64> = Global::new(0);
 
@@ -53,6 +57,13 @@ pub fn sched_prepare_exec(ctx: BtfTracePointContext) -> i32 {
     preempt::in_tracepoint(|| prepares(Thread::new(ctx.arg(0)), bprm_mm(ctx.arg(1))))
 }
 
+/// The same before Linux 6.10, at the begin of the function. If it fails yet, the process is killed
+/// or the new space is torn down, which is seen.
+#[fentry(function = "begin_new_exec")]
+pub fn begin_new_exec(ctx: FEntryContext) -> u32 {
+    preempt::in_task(|| prepares(Thread::current(), bprm_mm(ctx.arg(0))))
+}
+
 /// The running process is about to leave its space for `new`.
 #[inline(always)]
 pub fn prepares(thread: Thread, new: Mm) {
@@ -68,7 +79,9 @@ pub fn prepares(thread: Thread, new: Mm) {
 fn enter(thread: Thread, old: Mm, new: Mm, task: *mut Task) {
     mark::end(thread, old, task, record::mark::EXECS);
     let mut left = nothing();
-    let known = ledger::find(old).is_some() && old.scan(&mut left);
+    // SAFETY: `find` gives live map values.
+    let known =
+        ledger::find(old).is_some_and(|space| unsafe { ledger::scan(old, space, &mut left) });
     // SAFETY: a live map value of the running process, which does nothing else now.
     unsafe {
         (*task).before_exec_known = u32::from(known);
@@ -99,7 +112,7 @@ pub fn entered(thread: Thread) {
     // SAFETY: a live map value of the running process, which does nothing else now.
     let task = unsafe { &mut *task };
     if EXEC_OPENS_LATE.load() != 0 {
-        task.next_space = ledger::open(mm, task.process, via::EXEC, None);
+        open_late(mm, task);
     }
     tell(thread, mm, task);
     // `de_thread` (exec.c) makes the thread that execs the leader.
@@ -107,6 +120,12 @@ pub fn entered(thread: Thread) {
     task.next_space = 0;
     task.before_exec_known = 0;
     mark::program(thread, mm, task);
+}
+
+/// As [`enter`], where that comes too late to see the old space, and with a stack of its own too.
+#[inline(never)]
+fn open_late(mm: Mm, task: &mut Task) {
+    task.next_space = ledger::open(mm, task.process, via::EXEC, None);
 }
 
 /// A function of its own, so that its stack is not under that of the marker.

@@ -119,7 +119,8 @@ fn tell_end(thread: Thread, mm: Mm, task: *const Task, what: u32) {
     };
     let space = if mm.is_null() { None } else { ledger::find(mm) };
     let mut level = nothing();
-    let scanned = space.is_some() && mm.scan(&mut level);
+    // SAFETY: a live map value.
+    let scanned = space.is_some_and(|space| unsafe { ledger::scan(mm, space, &mut level) });
     emit::life::<Marked>(kind::MARKED, |record| {
         // SAFETY: as in `answer`.
         unsafe {

@@ -31,7 +31,8 @@ pub fn mark_victim(ctx: BtfTracePointContext) -> i32 {
         let mut target_rss = unsafe { (*target).level_rss };
         if !mm.is_null()
             && let Some(space) = ledger::find(mm)
-            && mm.scan(&mut level)
+            // SAFETY: a live map value.
+            && unsafe { ledger::scan(mm, space, &mut level) }
         {
             // SAFETY: live map values. What the ledger has of the space may lag while it is alone.
             unsafe {

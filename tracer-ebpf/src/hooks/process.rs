@@ -145,6 +145,7 @@ pub fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
         if last {
             leave(thread);
         }
+        ledger::forget_cache(thread);
     })
 }
 
@@ -185,7 +186,8 @@ pub fn leave(thread: Thread) {
     // SAFETY: a live map value; its number is written once.
     let space_id = space.map_or(0, |space| unsafe { (*space).id });
     let mut end = nothing();
-    let known = space.is_some() && mm.scan(&mut end);
+    // SAFETY: a live map value.
+    let known = space.is_some_and(|space| unsafe { ledger::scan(mm, space, &mut end) });
     let (minor_faults, major_faults) = thread.process_faults();
     let (maxrss, children_maxrss) = thread.maxrss();
     emit::send::<ProcessExited>(kind::PROCESS_EXITED, is_last, |record| {

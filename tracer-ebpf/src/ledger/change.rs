@@ -1,7 +1,7 @@
 //! A space's counters changed: whether that concerns its ledger, and bringing it up to date.
 
 use aya_ebpf::Global;
-use tracer_common::ledger::{Space, Target};
+use tracer_common::ledger::{Space, Split, Target};
 
 use super::{
     lock::{bump, lock, raise, unlock},
@@ -10,7 +10,7 @@ use super::{
 use crate::{
     hooks::process::FOLLOWS_CGROUP,
     maps::{CENSUS, SEEN},
-    peek::{Mm, nothing},
+    peek::{COUNTS_BY_THREAD, Mm, nothing},
 };
 
 #[unsafe(no_mangle)]
@@ -34,7 +34,7 @@ pub fn changed(mm: Mm, space: *mut Space, target: *mut Target) {
             let plain = mm.plain_rss();
             let slack = PLAIN_SLACK.load() as i64;
             let streamed = (*space).streamed;
-            if plain + slack <= segment {
+            if COUNTS_BY_THREAD.load() == 0 && plain + slack <= segment {
                 // No new peak is possible. What is left is whether the stream must be told.
                 if plain - streamed < quantum - slack && streamed - plain < quantum - slack {
                     return;
@@ -45,7 +45,7 @@ pub fn changed(mm: Mm, space: *mut Space, target: *mut Target) {
             } else if (*space).level_rss < segment {
                 // At its peak it most likely grows on: then this would have to be done twice.
                 let mut split = nothing();
-                let scanned = mm.scan(&mut split);
+                let scanned = scan(mm, space, &mut split);
                 let rss = split.rss();
                 if scanned && rss <= segment && rss - streamed < quantum && streamed - rss < quantum
                 {
@@ -55,6 +55,17 @@ pub fn changed(mm: Mm, space: *mut Space, target: *mut Target) {
         }
     }
     publish(mm, space, target);
+}
+
+/// The true totals of a space's counters: [`Mm::scan`].
+///
+/// # Safety
+///
+/// A live map value.
+#[inline(always)]
+pub unsafe fn scan(mm: Mm, space: *const Space, to: &mut Split) -> bool {
+    // SAFETY: by the caller.
+    mm.scan(unsafe { &raw const (*space).cached }, to)
 }
 
 /// The level is within the quantum of what the stream last told, with no new peak in sight.
@@ -88,7 +99,7 @@ pub(super) unsafe fn is_within(mm: Mm, space: *mut Space, plain: i64, quantum: i
             return true;
         }
         let mut split = nothing();
-        if !mm.scan(&mut split) {
+        if !scan(mm, space, &mut split) {
             return false;
         }
         let moved = split.rss() - (*space).streamed;
@@ -113,8 +124,8 @@ pub fn publish(mm: Mm, space: *mut Space, target: *mut Target) {
         let locked = lock(word);
         if !is_of(space, mm) {
             // It left the target while this CPU waited, and its place may be another's.
-        } else if !mm.scan(&mut split) {
-            unscanned(space, target, mm.at_most());
+        } else if !scan(mm, space, &mut split) {
+            unscanned(space, target, mm.at_most(&raw const (*space).cached));
         } else if locked {
             settle(mm, space, target, &split);
         } else {

@@ -8,7 +8,7 @@ use tracer_common::{
 };
 
 use super::{
-    change::is_of,
+    change::{is_of, scan},
     lock::{bump, lock, unlock},
     settle::settle,
 };
@@ -24,7 +24,7 @@ pub fn cut(mm: Mm, space: *mut Space, target: *mut Target, into: *mut Marked) {
     unsafe {
         let word = &raw mut (*space).lock;
         let locked = lock(word);
-        let scanned = is_of(space, mm) && mm.scan(&mut split);
+        let scanned = is_of(space, mm) && scan(mm, space, &mut split);
         if locked && scanned {
             settle(mm, space, target, &split);
         }

@@ -9,7 +9,8 @@ use tracer_common::{
 
 use super::{
     bucket,
-    change::{publish, unscanned},
+    cached::note_cache,
+    change::{publish, scan, unscanned},
     find,
     lock::{HELD, bump, lock, unlock},
     settle::{settle, total},
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     emit,
     maps::{EMPTY_SPACE, SPACES},
-    peek::{Mm, nothing},
+    peek::{COUNTS_BY_THREAD, Mm, Thread, nothing},
 };
 
 /// Copies a ledger by words: what the compiler makes of an assignment, a call of `memmove`, goes
@@ -82,11 +83,15 @@ pub fn open(mm: Mm, process: u32, via: u32, beside: Option<Mm>) -> u32 {
                 }
             }
         }
+        if COUNTS_BY_THREAD.load() != 0 && Thread::current().mm_address() == mm.address() {
+            // Its first faults came before it was known: an exec's, while it was set up.
+            note_cache(Thread::current(), space);
+        }
         let mut split = nothing();
-        if mm.scan(&mut split) {
+        if scan(mm, space, &mut split) {
             settle(mm, space, target, &split);
         } else {
-            unscanned(space, target, mm.at_most());
+            unscanned(space, target, mm.at_most(&raw const (*space).cached));
         }
         (*space).start = (*space).level;
         (*space).vm.peak = mm.total_vm();

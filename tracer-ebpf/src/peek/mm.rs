@@ -47,6 +47,9 @@ impl Mm {
     /// Off by less than a batch for each CPU and member (`percpu_counter_add_batch`).
     #[inline(always)]
     pub fn plain_rss(self) -> i64 {
+        if COUNTS_BY_THREAD.load() != 0 {
+            return super::scan::own_counts(self).rss();
+        }
         // SAFETY: `self.0` is a pointer that the verifier knows as `mm_struct`.
         unsafe {
             field::<i64>(self.0, &FILE_COUNT)

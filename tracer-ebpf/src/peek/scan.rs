@@ -3,9 +3,9 @@
 use core::{mem::MaybeUninit, ptr::read_volatile};
 
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel};
-use tracer_common::ledger::Split;
+use tracer_common::ledger::{Cached, Split};
 
-use super::{Mm, cast::cast, field, layout::*};
+use super::{Mm, cast::cast, copy, field, layout::*};
 use crate::maps::PER_CPU_OFFSETS;
 
 /// Counters of a space: file, anonymous, swap, shared (`enum` in mm_types_task.h).
@@ -20,6 +20,10 @@ impl Mm {
     /// The counters of a CPU lie side by side (`percpu_counter_init_many`), as the scan needs.
     #[inline(always)]
     pub fn slots_adjoin(self) -> bool {
+        if COUNTS_BY_THREAD.load() != 0 {
+            // It has none.
+            return true;
+        }
         let mut member = 1;
         while member < MEMBERS {
             let at = (SLOTS.load() + member * COUNTER_BYTES.load()) as usize;
@@ -70,14 +74,15 @@ impl Mm {
     /// Reads the true totals: plain counts and every CPU's slot, accepted only if no counter was locked
     /// and no plain count moved meanwhile, so that no slot was seen on both sides of a move.
     #[inline(always)]
-    pub fn scan(self, to: &mut Split) -> bool {
+    pub fn scan(self, cached: *const Cached, to: &mut Split) -> bool {
         #[cfg(mutant = "o1-sum")]
         return crate::mutants::sum_of_last_seen(self, to);
-        if scan_once(self, to) == 0 {
+        if scan_once(self, cached, to) == 0 {
             return true;
         }
         let mut retry = Retry {
             mm: self,
+            cached,
             to,
             disturbed: 1,
         };
@@ -96,8 +101,8 @@ impl Mm {
     /// The most that RSS can be now, even if a CPU stands still inside a counter: then its slot may
     /// be in the total already, so that a negative one would count twice.
     #[inline(always)]
-    pub fn at_most(self) -> i64 {
-        at_most(self)
+    pub fn at_most(self, cached: *const Cached) -> i64 {
+        at_most(self, cached)
     }
 }
 
@@ -120,6 +125,7 @@ pub fn nothing() -> Split {
 #[repr(C)]
 struct Retry {
     mm: Mm,
+    cached: *const Cached,
     to: *mut Split,
     disturbed: u64,
 }
@@ -129,7 +135,7 @@ struct Retry {
 extern "C" fn retry_scan(_turn: u64, retry: *mut Retry) -> u64 {
     // SAFETY: `Mm::scan` hands over its own places.
     unsafe {
-        (*retry).disturbed = scan_once((*retry).mm, (*retry).to);
+        (*retry).disturbed = scan_once((*retry).mm, (*retry).cached, (*retry).to);
         u64::from((*retry).disturbed == 0)
     }
 }
@@ -160,7 +166,10 @@ fn read_slots(address: u64) -> (u64, [i32; MEMBERS as usize]) {
 /// One try of [`Mm::scan`]: 0 if it is accepted. One function of the object, not a copy at each of
 /// its callers, and without branches, each of which would double the verifier's paths.
 #[inline(never)]
-fn scan_once(mm: Mm, to: *mut Split) -> u64 {
+fn scan_once(mm: Mm, cached: *const Cached, to: *mut Split) -> u64 {
+    if COUNTS_BY_THREAD.load() != 0 {
+        return scan_threads(mm, cached, to);
+    }
     // SAFETY: `to` is the caller's; else as in `plain_rss`; probe reads may be given any address.
     unsafe {
         let file: i64 = field(mm.0, &FILE_COUNT);
@@ -195,9 +204,46 @@ fn scan_once(mm: Mm, to: *mut Split) -> u64 {
     }
 }
 
+/// The same where threads count apart from their space: the space's own counts and what is known of
+/// its threads'. Accepted only if no thread was handing over meanwhile, and nothing moved.
+#[inline(always)]
+fn scan_threads(mm: Mm, cached: *const Cached, to: *mut Split) -> u64 {
+    // SAFETY: as in `scan_once`; `cached` is of a live map value.
+    unsafe {
+        let ended = read_volatile(&raw const (*cached).ended);
+        let (counts, caches) = (own_counts(mm), read_volatile(&raw const (*cached).level));
+        *to = Split {
+            file: counts.file + caches.file,
+            anon: counts.anon + caches.anon,
+            swap: counts.swap + caches.swap,
+            shmem: counts.shmem + caches.shmem,
+        };
+        let after = own_counts(mm).rss() + read_volatile(&raw const (*cached).level).rss();
+        let moved = (*to).rss() ^ after;
+        moved as u64 | (ended ^ read_volatile(&raw const (*cached).begun))
+    }
+}
+
+/// A space's own counts where its threads count too (`mm->rss_stat.count`).
+#[inline(always)]
+pub(super) fn own_counts(mm: Mm) -> Split {
+    let first = mm.0.wrapping_add(FILE_COUNT.load() as usize);
+    let [file, anon, swap, shmem] = copy::<[i64; MEMBERS as usize]>(first);
+    Split {
+        file,
+        anon,
+        shmem,
+        swap,
+    }
+}
+
 /// [`Mm::at_most`], as one function of the object.
 #[inline(never)]
-fn at_most(mm: Mm) -> i64 {
+fn at_most(mm: Mm, cached: *const Cached) -> i64 {
+    if COUNTS_BY_THREAD.load() != 0 {
+        // SAFETY: `cached` is of a live map value.
+        return unsafe { mm.plain_rss() + (*cached).level.rss() + (*cached).moving };
+    }
     let mut sum = nothing();
     let mut lowest = nothing();
     // SAFETY: as in `scan_once`.

@@ -4,9 +4,9 @@ use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid, bpf_get_current_task_btf,
     generated::{bpf_probe_read_kernel, bpf_task_pt_regs},
 };
-use tracer_common::limits::COMM_BYTES;
+use tracer_common::{ledger::Split, limits::COMM_BYTES};
 
-use super::{Mm, Registers, cast::cast, field, layout::*, peek};
+use super::{Mm, Registers, cast::cast, copy, field, layout::*, peek};
 use crate::maps::FOUND;
 
 /// A thread: `struct task_struct *`.
@@ -184,6 +184,19 @@ impl Thread {
     pub fn counted_faults(self) -> u64 {
         // SAFETY: `self.0` is a pointer that the verifier knows as `task_struct`.
         unsafe { field::<u64>(self.0, &TASK_MIN_FLT) + field::<u64>(self.0, &TASK_MAJ_FLT) }
+    }
+
+    /// What it counts apart from its space (`task->rss_stat`), on kernels that have that.
+    #[inline(always)]
+    pub fn cache(self) -> Split {
+        let at = self.0.wrapping_add(THREAD_CACHE.load() as usize);
+        let [file, anon, swap, shmem] = copy::<[i32; 4]>(at);
+        Split {
+            file: i64::from(file),
+            anon: i64::from(anon),
+            swap: i64::from(swap),
+            shmem: i64::from(shmem),
+        }
     }
 
     /// Faults of threads already released (`__exit_signal`): of a freed process, all of them.

@@ -274,8 +274,8 @@ impl Case<'_> {
     }
 }
 
-const BELOW: &str = "It looked in time. The kernel's figure leaves out what each CPU has counted but not yet handed \
-     in.";
+const BELOW: &str = "It looked in time. The kernel's figure leaves out what was counted but not yet \
+     handed in.";
 const ABOVE: &str = "It is above the peak by no more than the kernel's own figures are off.";
 const SHARED_SPACE: &str = "A process in the middle of vfork or clone runs in the memory of its parent, and was counted \
      beside it.";

@@ -206,8 +206,7 @@ impl Case<'_> {
         }
         (
             Kind::KernelInexactness,
-            "The kernel's own mark is off by what each CPU has counted but not yet handed in."
-                .into(),
+            "The kernel's own mark is off by what was counted but not yet handed in.".into(),
         )
     }
 

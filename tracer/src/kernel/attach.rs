@@ -15,7 +15,7 @@ use aya::{
 };
 use tracer_common::{
     latency::BUCKETS,
-    limits::{MAX_FAULTING, map},
+    limits::{MAX_CACHES, MAX_FAULTING, map},
 };
 
 pub use self::loading::Loader;
@@ -135,6 +135,9 @@ impl Live {
         }
         if let Some(bytes) = plan.ring_bytes {
             loader.map_max_entries(map::LEVELS, bytes);
+        }
+        if plan.counts_by_thread {
+            loader.map_max_entries(map::THREAD_CACHES, MAX_CACHES);
         }
         let times_faults = plan.fault_latency == FaultLatency::Taken;
         if times_faults {

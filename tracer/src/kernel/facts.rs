@@ -35,12 +35,21 @@ const TRACEPOINTS: [&str; 13] = [
     "mark_victim",
 ];
 
+/// Enum of the functions of the kernel that every program may call, and those that not every kernel
+/// has.
+const HELPERS: (&str, [&str; 2]) = (
+    "bpf_func_id",
+    ["BPF_FUNC_loop", "BPF_FUNC_map_lookup_percpu_elem"],
+);
+
 /// Enum of the cgroup controllers, and the name of ours.
 const CONTROLLERS: (&str, &str) = ("cgroup_subsys_id", "memory_cgrp_id");
 
 /// Functions that better hooks would need, and those that programs call.
-const FUNCTIONS: [&str; 6] = [
+const FUNCTIONS: [&str; 8] = [
     functions::FAULT_HANDLER,
+    functions::SYNC,
+    functions::EXEC,
     functions::PRCTL,
     functions::TASKS,
     functions::CAST,
@@ -52,6 +61,10 @@ const FUNCTIONS: [&str; 6] = [
 pub mod functions {
     /// Resolves a page fault.
     pub const FAULT_HANDLER: &str = "handle_mm_fault";
+    /// Adds what a thread counted apart to its space's counters (before Linux 6.2).
+    pub const SYNC: &str = "sync_mm_rss";
+    /// Leaves the old program: the point of no return of an exec.
+    pub const EXEC: &str = "begin_new_exec";
     /// Asks the security modules about a `prctl` call, the first thing that one does.
     pub const PRCTL: &str = "security_task_prctl";
     /// Stands for the list of all tasks.
@@ -88,8 +101,11 @@ macro_rules! offset_table {
 tracer_common::offsets!(offset_table);
 
 /// Offsets from which others are made: symbol, struct, field.
-const BASE_OFFSETS: [(&str, &str, &str); 4] = [
+const BASE_OFFSETS: [(&str, &str, &str); 7] = [
     (base::RSS_STAT, "mm_struct", "rss_stat"),
+    (base::SPACE_COUNTS, "mm_rss_stat", "count"),
+    (base::CACHE, "task_struct", "rss_stat"),
+    (base::CACHE_COUNTS, "task_rss_stat", "count"),
     (base::LOCK, "percpu_counter", "lock"),
     (base::COUNT, "percpu_counter", "count"),
     (base::COUNTERS, "percpu_counter", "counters"),
@@ -99,6 +115,12 @@ const BASE_OFFSETS: [(&str, &str, &str); 4] = [
 pub mod base {
     /// `mm_struct.rss_stat`.
     pub const RSS_STAT: &str = "mm_struct.rss_stat";
+    /// `mm_rss_stat.count`: a space's counters before Linux 6.2.
+    pub const SPACE_COUNTS: &str = "mm_rss_stat.count";
+    /// `task_struct.rss_stat`: what a thread counts apart from its space, before Linux 6.2.
+    pub const CACHE: &str = "task_struct.rss_stat";
+    /// `task_rss_stat.count`.
+    pub const CACHE_COUNTS: &str = "task_rss_stat.count";
     /// `percpu_counter.lock`.
     pub const LOCK: &str = "percpu_counter.lock";
     /// `percpu_counter.count`.
@@ -162,6 +184,9 @@ pub struct Facts {
     pub tracepoints: BTreeMap<String, Tracepoint>,
     /// Functions that BTF knows, and their ids.
     pub functions: BTreeMap<String, u32>,
+    /// Helpers that programs call and that this kernel lacks.
+    #[serde(default)]
+    pub missing_helpers: Vec<String>,
     /// Whether programs may be attached to the fault handler; `None` if it was not tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fentry: Option<Fentry>,
@@ -197,7 +222,7 @@ impl Facts {
             .map(|(_, structure, _)| *structure)
             .chain(FUNCTIONS)
             .chain(STRUCTURES)
-            .chain([CONTROLLERS.0, PREEMPTIBLE_GUARD])
+            .chain([CONTROLLERS.0, HELPERS.0, PREEMPTIBLE_GUARD])
             .chain(traces.iter().map(String::as_str));
         let btf = Btf::parse(blob, names)?;
         let text = |path: &str| {
@@ -230,6 +255,12 @@ impl Facts {
             functions: FUNCTIONS
                 .iter()
                 .filter_map(|name| Some(((*name).to_owned(), btf.function(name)?)))
+                .collect(),
+            missing_helpers: HELPERS
+                .1
+                .iter()
+                .filter(|name| btf.enumerator(HELPERS.0, name).is_none())
+                .map(|name| name.replace("BPF_FUNC_", "bpf_"))
                 .collect(),
             fentry: None,
             structures: STRUCTURES

@@ -1,6 +1,8 @@
 //! The plan: from what is asked and what the kernel has to hooks, settings and doubts. Pure: every
 //! difference between kernels is decided here, and tested on described kernels.
 
+mod counters;
+mod entries;
 pub mod faults;
 pub mod functions;
 mod globals;
@@ -12,6 +14,7 @@ use tracer_common::{layout::global, limits::MAX_CPUS};
 pub use self::markers::MARKERS;
 pub use self::table::{OUT_OF_MEMORY, SYSTEM_CALLS, VIRTUAL_MEMORY};
 use self::{
+    counters::Counters,
     functions::AtFunction,
     globals::{calls, globals},
     table::{Row, TABLE},
@@ -68,6 +71,8 @@ pub struct Plan {
     pub programs: Vec<Program>,
     /// Programs to attach to functions of the kernel, after those.
     pub at_functions: Vec<AtFunction>,
+    /// Threads count resident memory apart from their space.
+    pub counts_by_thread: bool,
     /// Whether the time of page faults is taken.
     pub fault_latency: FaultLatency,
     /// Globals of the object.
@@ -88,13 +93,36 @@ pub enum Refusal {
     /// The counters are not of the kind that can be summed exactly.
     #[error(
         "this kernel ({release}) keeps resident memory in {found}, which this version of memtrace \
-         cannot sum exactly. Linux 6.2 or later is needed"
+         cannot sum exactly. Linux 6.1 or later is needed"
     )]
     Counters {
         /// `uname -r`.
         release: String,
         /// What `mm_struct.rss_stat` is.
         found: String,
+    },
+    /// The threads of a space count for themselves, and what they have cannot be seen.
+    #[error(
+        "this kernel ({release}) counts resident memory for each thread (Linux before 6.2), which \
+         can be summed exactly only by programs at its functions (fentry), and they are refused: \
+         {obstacle}"
+    )]
+    CountsByThread {
+        /// `uname -r`.
+        release: String,
+        /// Why they are.
+        obstacle: String,
+    },
+    /// A helper is missing.
+    #[error(
+        "this kernel ({release}) lacks {name}, which memtrace's programs call. Linux 6.1 or later \
+         is needed"
+    )]
+    Helper {
+        /// `uname -r`.
+        release: String,
+        /// Name.
+        name: String,
     },
     /// A tracepoint is missing.
     #[error(
@@ -132,23 +160,13 @@ impl Plan {
     /// [`Refusal`] if something is missing without which nothing exact can be said.
     pub fn make(asked: &Asked, facts: &Facts) -> Result<Self, Refusal> {
         let release = || facts.release.clone();
-        match &facts.rss_stat {
-            Some((element, 4)) if element == "percpu_counter" => {}
-            Some((element, length)) => {
-                let found = format!("{length} x {element}");
-                return Err(Refusal::Counters {
-                    release: release(),
-                    found,
-                });
-            }
-            None => {
-                let found = "a form of its own".to_owned();
-                return Err(Refusal::Counters {
-                    release: release(),
-                    found,
-                });
-            }
+        if let Some(name) = facts.missing_helpers.first() {
+            return Err(Refusal::Helper {
+                release: release(),
+                name: name.clone(),
+            });
         }
+        let counters = Counters::of(facts)?;
         if facts.cpus > MAX_CPUS {
             return Err(Refusal::TooManyCpus { cpus: facts.cpus });
         }
@@ -204,12 +222,14 @@ impl Plan {
         let fault_latency = faults::latency(asked, facts);
         Ok(Self {
             programs,
-            at_functions: markers::programs(facts)
-                .into_iter()
+            at_functions: (counters.programs().iter().copied())
+                .chain(entries::programs(facts))
+                .chain(markers::programs(facts))
                 .chain(faults::programs(&fault_latency))
                 .collect(),
+            counts_by_thread: counters == Counters::ByThread,
             fault_latency,
-            globals: globals(asked, facts)?,
+            globals: globals(asked, facts, counters)?,
             ring_bytes: asked.ring_bytes,
             types: facts.attachable(),
             calls,

@@ -19,10 +19,10 @@ use crate::{
 };
 
 const EQUAL: &str = "The same to the byte.";
-const LOW_BATCH: &str = "The kernel leaves out what each CPU has counted but not yet handed in.";
+const LOW_BATCH: &str = "The kernel leaves out what was counted but not yet handed in.";
 const LOW_MISSED: &str =
     "The kernel looks only just before memory is given back, and missed the top.";
-const HIGH_BATCH: &str = "The kernel leaves out what each CPU has taken off but not yet handed in.";
+const HIGH_BATCH: &str = "The kernel leaves out what was taken off but not yet handed in.";
 const HIGH_OTHER: &str = "It is more than the kernel's way of counting explains.";
 const BEFORE: &str = "It was reached before tracing began.";
 

@@ -305,7 +305,7 @@ impl Run {
                 std::cmp::Ordering::Equal => (Verdict::Equal, "The same to the byte."),
                 std::cmp::Ordering::Less if is_near => (
                     Verdict::KernelLow,
-                    "The kernel leaves out what each CPU has counted but not yet handed in.",
+                    "The kernel leaves out what was counted but not yet handed in.",
                 ),
                 std::cmp::Ordering::Less => (
                     Verdict::CoversLess,

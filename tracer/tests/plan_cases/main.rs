@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use memtrace::kernel::{
-    facts::Facts,
+    facts::{Facts, Fentry},
     plan::{Asked, MARKERS, Plan, Refusal, SYSTEM_CALLS, faults::FAULT_LATENCY},
 };
 use memtrace::latency::FaultLatency;
@@ -23,7 +23,8 @@ const ASKED: Asked = Asked {
 };
 
 /// Globals by which the kernel side behaves otherwise on one kernel than on another.
-const SWITCHES: [&str; 3] = [
+const SWITCHES: [&str; 4] = [
+    global::COUNTS_BY_THREAD,
     global::EXIT_HAS_GROUP_DEAD,
     global::EXEC_OPENS_LATE,
     global::MARKS_BY_SYSCALL,
@@ -212,6 +213,40 @@ fn counters_of_another_kind_are_refused_by_their_name() {
         let found = format!("{} x {}", counters.1, counters.0);
         assert!(refusal.contains(&found), "{refusal}");
     }
+}
+
+#[test]
+fn counts_of_threads_need_programs_at_functions() {
+    let mut facts = kernel("6.1");
+    let why = "Operation not permitted".to_owned();
+    facts.fentry = Some(Fentry::Refused { why: why.clone() });
+    let refusal = Plan::make(&ASKED, &facts).expect_err("a refusal");
+    assert!(
+        matches!(&refusal, Refusal::CountsByThread { obstacle, .. } if *obstacle == why),
+        "{refusal}"
+    );
+    facts.fentry = Some(Fentry::Accepted);
+    facts.functions.remove("sync_mm_rss");
+    let refusal = Plan::make(&ASKED, &facts).expect_err("a refusal");
+    assert!(refusal.to_string().contains("sync_mm_rss"), "{refusal}");
+}
+
+#[test]
+fn an_exec_is_seen_at_a_function_where_no_tracepoint_shows_it_and_else_late() {
+    let mut facts = kernel("6.18");
+    facts.tracepoints.remove("sched_prepare_exec");
+    let plan = Plan::make(&ASKED, &facts).expect("a plan");
+    let vias: Vec<_> = plan.hooks().into_iter().map(|hook| hook.via).collect();
+    assert!(
+        vias.contains(&"fentry/begin_new_exec".to_owned()),
+        "{vias:?}"
+    );
+    assert_eq!(plan.doubts, []);
+    facts.fentry = None;
+    let plan = Plan::make(&ASKED, &facts).expect("a plan");
+    assert!(plan.globals.contains(&(global::EXEC_OPENS_LATE, 1)));
+    let ids: Vec<_> = plan.doubts.iter().map(|doubt| doubt.id.as_str()).collect();
+    assert_eq!(ids, ["late-exec"]);
 }
 
 #[test]

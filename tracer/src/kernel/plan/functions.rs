@@ -40,5 +40,8 @@ impl AtFunction {
 
 /// Whether it matters if the kernel accepts such programs, which only a trial tells.
 pub fn may_be_wanted(asked: &Asked, facts: &Facts) -> bool {
-    asked.fault_latency || !facts.tracepoints.contains_key(super::markers::TRACEPOINT)
+    asked.fault_latency
+        || super::markers::wants_functions(facts)
+        || super::entries::wants_functions(facts)
+        || super::counters::Counters::wants_functions(facts)
 }

@@ -1,19 +1,18 @@
 //! Settings of the kernel side, and the functions of the kernel that it calls: from what is asked
 //! and what the kernel has.
 
-use std::iter::zip;
-
 use tracer_common::layout::{ABSENT, global};
 
 use super::{
     Asked, DEFAULT_QUANTUM_BYTES, Refusal,
+    counters::Counters,
+    entries::{self, SeenAt},
     markers::{self, SeenBy},
 };
 use crate::kernel::{
     calls::{Calls, Switch},
     facts::{
         Facts,
-        base::{COUNT, COUNTERS, LOCK, RSS_STAT},
         functions::{CAST, PREEMPT_DISABLE, PREEMPT_ENABLE},
         structures,
     },
@@ -67,7 +66,11 @@ fn memory_controller(facts: &Facts) -> u64 {
     own.unwrap_or(ABSENT)
 }
 
-pub(super) fn globals(asked: &Asked, facts: &Facts) -> Result<Vec<(&'static str, u64)>, Refusal> {
+pub(super) fn globals(
+    asked: &Asked,
+    facts: &Facts,
+    counters: Counters,
+) -> Result<Vec<(&'static str, u64)>, Refusal> {
     let missing = |symbol| Refusal::Field {
         release: facts.release.clone(),
         symbol,
@@ -80,19 +83,7 @@ pub(super) fn globals(asked: &Asked, facts: &Facts) -> Result<Vec<(&'static str,
             None => return Err(missing(symbol)),
         }
     }
-    let base = |symbol| facts.offsets.get(symbol).copied().ok_or(missing(symbol));
-    let counter_bytes = facts
-        .sizes
-        .get("percpu_counter")
-        .copied()
-        .ok_or(missing(global::COUNTER_BYTES))?;
-    let (counters, lock, count) = (base(RSS_STAT)?, base(LOCK)?, base(COUNT)?);
-    for (member, (count_symbol, lock_symbol)) in zip(global::COUNTS, global::LOCKS).enumerate() {
-        let counter = counters + member as u64 * counter_bytes;
-        globals.push((count_symbol, counter + count));
-        globals.extend(lock_symbol.map(|symbol| (symbol, counter + lock)));
-    }
-    globals.push((global::SLOTS, counters + base(COUNTERS)?));
+    globals.extend(counters.globals(facts)?);
     let structure = |name: &str| {
         let id = facts.structures.get(name).copied();
         calls(facts).cast.and(id).map_or(0, u64::from)
@@ -107,7 +98,6 @@ pub(super) fn globals(asked: &Asked, facts: &Facts) -> Result<Vec<(&'static str,
         .div_ceil(asked.page_bytes);
     let group_dead = facts.arguments("sched_process_exit") > Some(1);
     globals.extend([
-        (global::COUNTER_BYTES, counter_bytes),
         (global::UPID_BYTES, size("upid", global::UPID_BYTES)?),
         (global::CPUS, cpus),
         (global::TWO_WORDS, structure(structures::TWO_WORDS)),
@@ -118,7 +108,7 @@ pub(super) fn globals(asked: &Asked, facts: &Facts) -> Result<Vec<(&'static str,
         (global::EXIT_HAS_GROUP_DEAD, u64::from(group_dead)),
         (
             global::EXEC_OPENS_LATE,
-            u64::from(!facts.tracepoints.contains_key("sched_prepare_exec")),
+            u64::from(entries::seen_at(facts) == SeenAt::Late),
         ),
         (
             global::UNSEEN_SHIFT,

@@ -21,8 +21,13 @@ pub(super) enum SeenBy {
     SystemCalls,
 }
 
+/// Whether it matters if the kernel accepts programs at its functions.
+pub(super) fn wants_functions(facts: &Facts) -> bool {
+    !facts.tracepoints.contains_key(TRACEPOINT)
+}
+
 pub(super) fn seen_by(facts: &Facts) -> SeenBy {
-    if facts.tracepoints.contains_key(TRACEPOINT) {
+    if !wants_functions(facts) {
         SeenBy::Tracepoint
     } else if facts.functions.contains_key(PRCTL) && facts.fentry == Some(Fentry::Accepted) {
         SeenBy::Function

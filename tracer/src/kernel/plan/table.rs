@@ -2,6 +2,7 @@
 
 use super::{
     Asked, Program,
+    entries::{self, SeenAt},
     faults::{self, FAULT_LATENCY},
     globals::SYMBOLS,
     markers::{self, MARKERS, SeenBy},
@@ -87,16 +88,19 @@ pub const OUT_OF_MEMORY: &str = "out of memory";
 /// so that no CPU is left with one when the others are done.
 pub(super) const TABLE: [Row; 14] = [
     row("task_newtask", "forks", None).again("task_newtask_again"),
-    row(
-        "sched_prepare_exec",
-        "entry of a program",
-        Some((
-            "late-exec",
-            "this kernel has no hook at an exec's point of no return: what a new program's space \
-             held before it was in place is not part of the target's level",
-        )),
-    )
-    .again("sched_prepare_exec_again"),
+    Row {
+        needed: |_, facts| entries::seen_at(facts) != SeenAt::Function,
+        ..row(
+            entries::TRACEPOINT,
+            entries::ENTRY,
+            Some((
+                "late-exec",
+                "this kernel has no hook at an exec's point of no return: what a new program's \
+                 space held before it was in place is not part of the target's level",
+            )),
+        )
+        .again("sched_prepare_exec_again")
+    },
     row("sched_process_exec", "programs", None).again("sched_process_exec_again"),
     // By `sched_process_free`, which the kernel calls where nothing is preempted.
     row("sched_process_exit", "exits", None)
