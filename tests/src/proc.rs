@@ -13,8 +13,6 @@ use crate::{
     truth::Level,
 };
 
-const OWN_ROLLUP: &str = "/proc/self/smaps_rollup";
-
 /// Before Linux 6.2 each thread counts some of its faults apart from its space (`sync_mm_rss`,
 /// memory.c), and what the kernel says of resident memory lacks them.
 fn counts_by_thread() -> bool {
@@ -41,16 +39,24 @@ impl Default for Reader {
 
 impl Reader {
     fn file(&mut self, path: &str) -> &str {
+        let text = self.try_file(path);
+        text.unwrap_or_else(|| panic!("{path}: its process is gone"))
+    }
+
+    /// `None` if its process has no memory any more.
+    fn try_file(&mut self, path: &str) -> Option<&str> {
         let mut length = 0;
         let mut file = File::open(path).unwrap_or_else(|error| panic!("{path}: {error}"));
         loop {
-            let read = file.read(&mut self.buffer[length..]);
-            match read.unwrap_or_else(|error| panic!("{path}: {error}")) {
-                0 => break,
-                read => length += read,
+            match file.read(&mut self.buffer[length..]) {
+                Ok(0) => break,
+                Ok(read) => length += read,
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return None,
+                Err(error) => panic!("{path}: {error}"),
             }
         }
-        std::str::from_utf8(&self.buffer[..length]).expect("/proc is text")
+        let text = std::str::from_utf8(&self.buffer[..length]);
+        Some(text.expect("/proc is text"))
     }
 
     /// Resident memory of a process by its page tables where the kernel's count lacks what threads
@@ -66,7 +72,9 @@ impl Reader {
         let length = room - rest.len();
         let path = std::str::from_utf8(&path[..length]).expect("text");
         if by_thread {
-            self.rolled_up(path, "Rss:")
+            // A zombie has no such file to read.
+            let rollup = self.try_file(path);
+            rollup.map_or(0, |rollup| bytes_of(rollup, "Rss:"))
         } else {
             self.statm(path)
         }
@@ -136,20 +144,24 @@ impl Reader {
 
     /// Bytes of this process's anonymous memory that lie in huge pages.
     pub fn own_huge_bytes(&mut self) -> u64 {
-        self.rolled_up(OWN_ROLLUP, "AnonHugePages:")
+        self.rolled_up("AnonHugePages:")
     }
 
     /// Bytes of this process's memory that are in swap.
     pub fn own_swap_bytes(&mut self) -> u64 {
-        self.rolled_up(OWN_ROLLUP, "Swap:")
+        self.rolled_up("Swap:")
     }
 
-    fn rolled_up(&mut self, path: &str, name: &str) -> u64 {
-        let rollup = self.file(path);
-        let line = rollup.lines().find_map(|line| line.strip_prefix(name));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        kib.expect("a line of smaps_rollup") * 1024
+    fn rolled_up(&mut self, name: &str) -> u64 {
+        bytes_of(self.file("/proc/self/smaps_rollup"), name)
     }
+}
+
+/// Bytes behind a name in `smaps_rollup`.
+fn bytes_of(rollup: &str, name: &str) -> u64 {
+    let line = rollup.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.expect("a line of smaps_rollup") * 1024
 }
 
 /// Memory in page frames, each counted once, bytes.

@@ -2,7 +2,7 @@
 //! ordinary user may look at with them.
 
 use std::{
-    env, fs,
+    fs,
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::Command,
@@ -17,6 +17,9 @@ use tests::{
 
 /// What `memtrace check` names.
 const NEEDED: &[u32] = &[CAP_BPF, CAP_PERFMON];
+
+/// Where everybody may look, on a disk: in a file system of memory no page is a file's.
+const BASE: &str = "/var/tmp";
 
 /// `nobody`.
 const USER: u32 = 65534;
@@ -70,7 +73,7 @@ struct Home(PathBuf);
 
 impl Home {
     fn new(name: &str) -> Self {
-        let path = env::temp_dir().join(format!("memtrace-{name}-{}", std::process::id()));
+        let path = Path::new(BASE).join(format!("memtrace-{name}-{}", std::process::id()));
         fs::create_dir(&path).expect("a folder of its own");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("an own folder");
         chown(&path, Some(USER), Some(USER)).expect("root may");
@@ -156,9 +159,10 @@ fn inside_a_pid_namespace_pids_are_those_inside() {
     );
     let row = report.last_row(truth.pid);
     assert_eq!(row.peak().rss_bytes, truth.peak.rss_bytes);
-    let statm = row
+    // Before Linux 6.16 its memory is gone when its end is told, which is another thing.
+    let unread = row
         .checks
         .iter()
-        .any(|check| check.verdict == "unavailable");
-    assert!(!statm, "{:?}", row.checks);
+        .any(|check| check.why == "It could not be read.");
+    assert!(!unread, "{:?}", row.checks);
 }

@@ -80,8 +80,8 @@ pub fn note_cache(thread: Thread, space: *mut Space) -> bool {
     true
 }
 
-/// Takes in the cache of any thread of this space, unless it is known: then the thread itself keeps
-/// it up to date.
+/// Takes in the cache of any thread of this space, as a part of what the space began with, unless it
+/// is known: then the thread itself keeps it up to date. For the census.
 #[inline(always)]
 pub fn seed_cache(thread: Thread, space: *mut Space) {
     if COUNTS_BY_THREAD.load() == 0 {
@@ -97,8 +97,15 @@ pub fn seed_cache(thread: Thread, space: *mut Space) {
         .insert(thread.address(), seen, u64::from(BPF_NOEXIST))
         .is_ok()
     {
-        // SAFETY: a live map value.
-        unsafe { raise(&raw mut (*space).cached, &level) };
+        // SAFETY: a live map value; only the census writes `start` after a space is opened.
+        unsafe {
+            raise(&raw mut (*space).cached, &level);
+            let start = &mut (*space).start;
+            start.file += level.file;
+            start.anon += level.anon;
+            start.shmem += level.shmem;
+            start.swap += level.swap;
+        }
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn make(folder: &Path, contents: &Contents<'_>) -> Result<PathBuf> {
     }
     let tree = Tree(root);
     for part in [
-        "bin", "dev", "etc", "proc", "root", "run", "sys", "tmp", "usr", "live",
+        "bin", "dev", "etc", "proc", "root", "run", "sys", "tmp", "usr", "var/tmp", "live",
     ] {
         tree.folder(part)?;
     }

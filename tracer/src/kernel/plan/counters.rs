@@ -45,7 +45,9 @@ impl Counters {
                     }
                     // Not tried means without privilege: then nothing is attached.
                     Some(Fentry::Accepted) | None => return Ok(Self::ByThread),
-                    Some(Fentry::Refused { why }) => why.clone(),
+                    Some(Fentry::Refused { why }) => {
+                        format!("{why}. A sandbox (seccomp) or a security module may forbid them")
+                    }
                 };
                 Err(Refusal::CountsByThread {
                     release: facts.release.clone(),
