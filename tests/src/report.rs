@@ -18,6 +18,8 @@ pub struct Report {
     pub schema: String,
     /// What was asked for, and what became of it.
     pub target: Target,
+    /// How long it was traced, nanoseconds.
+    pub duration_ns: u64,
     /// How the command ended.
     pub exit: Option<Exit>,
     /// What the numbers are worth.
@@ -48,6 +50,17 @@ pub struct Report {
     pub oom: Vec<Oom>,
     /// Calls refused for want of memory.
     pub refusals: Option<Refusals>,
+    /// What the tracing cost.
+    pub overhead: Overhead,
+}
+
+/// What the tracing cost.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Overhead {
+    /// Runs of memtrace's programs.
+    pub hook_runs: Option<u64>,
+    /// The time that they took.
+    pub bpf_ns: Option<u64>,
 }
 
 /// How often what was how much.

@@ -156,6 +156,7 @@ fn ended(world: &World, levels: u64) -> Ended {
         lost_by_cpu: Vec::new(),
         read: counts,
         undecoded: 0,
+        runs: None,
         fault_latencies: None,
         missed_runs: Some(std::collections::BTreeMap::new()),
         tracer_peak_rss_bytes: None,

@@ -81,7 +81,7 @@ pub struct Arguments {
     /// Without capabilities and without hooks: look at /proc now and then. Not exact
     #[arg(long, conflicts_with_all = [
         "pid", "cgroup", "container", "pod", "count_once", "wait", "no_follow", "duration", "capture", "quantum", "phase_fn",
-        "phase_exec", "syscalls", "fault_latency", "ring",
+        "phase_exec", "syscalls", "fault_latency", "self_stats", "ring",
     ])]
     pub unprivileged: bool,
     /// How often --unprivileged looks [default: 10ms]
@@ -120,6 +120,10 @@ pub struct Arguments {
     /// meanwhile
     #[arg(long)]
     pub fault_latency: bool,
+    /// Tell how often memtrace's own programs ran and how long they took. Each run of any BPF program on
+    /// the machine takes some 20 ns longer meanwhile
+    #[arg(long)]
+    pub self_stats: bool,
     /// Tell memory that processes share counted once, too: PSS, read now and then near the peak. A
     /// process that ends while it is read gives its memory back some milliseconds later
     #[arg(long)]

@@ -293,12 +293,24 @@ pub struct Ended {
     /// How long page faults took; `None` if their time was not taken.
     #[serde(default)]
     pub fault_latencies: Option<FaultLatencies>,
+    /// Runs of memtrace's own programs; `None` if they were not asked for.
+    #[serde(default)]
+    pub runs: Option<Runs>,
     /// memtrace's own peak RSS, bytes, as its own `/proc` says; `None` if unreadable.
     pub tracer_peak_rss_bytes: Option<u64>,
     /// memtrace's own CPU time, nanoseconds.
     pub tracer_cpu_ns: u64,
     /// Doubts that came up while tracing.
     pub doubts: Vec<Doubt>,
+}
+
+/// Runs of BPF programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runs {
+    /// How many.
+    pub count: u64,
+    /// The time that they took together, nanoseconds of CPU.
+    pub ns: u64,
 }
 
 /// Why tracing ended.

@@ -71,6 +71,7 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
         tells_syscalls: arguments.syscalls,
         counts_once: arguments.count_once,
         fault_latency: arguments.fault_latency,
+        self_stats: arguments.self_stats,
         ring_bytes: arguments.ring,
         status_line: !arguments.quiet,
         samplers: None,

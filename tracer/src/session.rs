@@ -78,6 +78,8 @@ pub struct How {
     pub tells_syscalls: bool,
     /// The time of page faults is taken.
     pub fault_latency: bool,
+    /// The time of memtrace's own programs is taken.
+    pub self_stats: bool,
     /// Functions that are phases.
     pub functions: Vec<Function>,
     /// Memory that processes share is counted once, too.

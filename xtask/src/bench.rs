@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     estimate::estimate,
     figures::{Figures, Row, Single, median},
-    jobs, machine,
+    jobs, machine, own_time,
     project::{self, Project},
     storm::{Bench, CONTESTS, Sample, WORKER_MIB},
 };
@@ -38,7 +38,11 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     // What else the machine has to do comes and goes in seconds: many short rounds, in which the
     // runs that are compared are close to each other, tell more than few long ones.
     let rounds = if options.quick { 3 } else { options.rounds };
-    let bench = Bench { project, folder };
+    let mut bench = Bench {
+        project,
+        folder,
+        times_programs: false,
+    };
 
     // First, so that what does not build is found before all the rest has run.
     let capture = jobs::capture(project)?;
@@ -82,6 +86,10 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
                 .filter_map(|sample| sample.report),
         );
     }
+    bench.times_programs = true;
+    let cpus = machine::cpus()?;
+    let own_times = own_time::measure(&bench, rounds.div_ceil(4), cpus)?;
+    bench.times_programs = false;
     let rss = |report: &Value| report["overhead"]["tracer_peak_rss_bytes"].as_f64();
     let rss = reports.iter().filter_map(rss).fold(0.0, f64::max);
     let jobs = jobs::measure(&bench, rounds.div_ceil(4))?;
@@ -116,6 +124,7 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
         rounds: rounds as usize,
         bare,
         rows,
+        own_times,
         jobs,
         singles,
     };

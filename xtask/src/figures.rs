@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::estimate::Estimate;
+use crate::{estimate::Estimate, own_time::OwnTime};
 
 /// What a figure may be at most.
 #[derive(Clone, Copy)]
@@ -61,6 +61,7 @@ pub(crate) struct Figures {
     pub(crate) rounds: usize,
     pub(crate) bare: Vec<(String, f64)>,
     pub(crate) rows: Vec<Row>,
+    pub(crate) own_times: Vec<OwnTime>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) singles: Vec<Single>,
 }
@@ -123,6 +124,22 @@ impl Figures {
         }
         writeln!(
             page,
+            "\nThe programs' own time, by the kernel's clock (`memtrace --self-stats`): what part of the \
+             time of the CPUs that the storm keeps busy they take, above what the empty program takes; \
+             the middle one of the runs, and the least and the greatest. A slow phase of the machine \
+             moves all of it alike. What a program costs beside its own time, by what it pushes out of \
+             caches or by the reader of its records, is not in it.\n"
+        )?;
+        writeln!(
+            page,
+            "| the programs of | workers | of the storm | above the floor | budget | |"
+        )?;
+        writeln!(page, "|---|---|---|---|---|---|")?;
+        for own in &self.own_times {
+            own.write(page)?;
+        }
+        writeln!(
+            page,
             "\n| job | bare | traced, of bare | middle half | budget | |\n|---|---|---|---|---|---|"
         )?;
         for job in &self.jobs {
@@ -151,6 +168,27 @@ impl Figures {
             )?;
         }
         Ok(())
+    }
+}
+
+impl OwnTime {
+    fn write(&self, page: &mut String) -> std::fmt::Result {
+        let Self { what, storm, .. } = self;
+        let [least, middle, greatest] = self.above_floor();
+        let of_storm = median(&self.parts);
+        write!(
+            page,
+            "| {what} | {storm} | {of_storm:.3} | {middle:+.3} [{least:+.3}, {greatest:+.3}] | "
+        )?;
+        let Budget::AboveFloor(most) = self.budget else {
+            return writeln!(page, "| |");
+        };
+        let above = Estimate {
+            figure: middle,
+            low: least,
+            high: greatest,
+        };
+        writeln!(page, "floor {most:+.2} | {} |", above.verdict(most))
     }
 }
 

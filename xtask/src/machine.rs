@@ -11,7 +11,7 @@ const TRACEFS: &str = "/sys/kernel/tracing";
 /// What a reader of the figures has to know of the machine.
 pub(crate) fn described() -> Result<String> {
     let kernel = read("/proc/sys/kernel/osrelease")?;
-    let cpus = available_parallelism()?;
+    let cpus = cpus()?;
     let cpuinfo = read("/proc/cpuinfo")?;
     let model = value(&cpuinfo, "model name").unwrap_or("of an unnamed model");
     let memory = read("/proc/meminfo")?;
@@ -23,6 +23,11 @@ pub(crate) fn described() -> Result<String> {
         "Linux {}, {cpus} CPUs ({model}), {gib:.0} GiB",
         kernel.trim()
     ))
+}
+
+/// CPUs that programs of ours may use.
+pub(crate) fn cpus() -> Result<u32> {
+    Ok(u32::try_from(available_parallelism()?.get())?)
 }
 
 /// How many programs wanted to run in the last minute: what else a machine does spoils figures.

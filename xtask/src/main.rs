@@ -13,6 +13,7 @@ mod kernels;
 mod licences;
 mod machine;
 mod mutants;
+mod own_time;
 mod package;
 mod project;
 mod run;

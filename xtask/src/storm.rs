@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -19,6 +19,8 @@ use crate::{
 
 /// What each worker of the storm maps, touches and unmaps, again and again.
 pub(crate) const WORKER_MIB: u32 = 64;
+/// memtrace tells its programs' time.
+const SELF_STATS: &str = "--self-stats";
 /// Runs of `memtrace -- true`.
 const STARTS: u32 = 15;
 
@@ -126,6 +128,10 @@ impl Variant {
 pub(crate) struct Sample {
     /// Wall time of each pass over its faults, nanoseconds.
     pub(crate) ns_per_fault: Vec<f64>,
+    /// Wall time of all passes, nanoseconds.
+    pub(crate) ns: f64,
+    /// Time that BPF programs took meanwhile, of all CPUs, nanoseconds; `None` if it was not taken.
+    pub(crate) bpf_ns: Option<f64>,
     /// memtrace's report on it, where memtrace traced it.
     pub(crate) report: Option<Value>,
 }
@@ -135,6 +141,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) project: &'a Project,
     /// For what the runs write.
     pub(crate) folder: PathBuf,
+    /// The kernel takes the time of programs too, which makes them slower.
+    pub(crate) times_programs: bool,
 }
 
 impl Bench<'_> {
@@ -169,21 +177,34 @@ impl Bench<'_> {
         Ok(samples)
     }
 
-    fn sample(&self, variant: Variant, contest: &Contest) -> Result<Sample> {
+    pub(crate) fn sample(&self, variant: Variant, contest: &Contest) -> Result<Sample> {
         let storm = self.storm(contest);
         match variant {
             Variant::Bare => self.measured(&storm[0], &storm[1..], false),
-            Variant::Floor => self.beside(self.floor()?, &storm),
+            Variant::Floor => {
+                let (mut floor, mut told) = self.floor()?;
+                let mut sample = self.beside(&mut floor, &storm)?;
+                let mut line = String::new();
+                told.read_line(&mut line)?;
+                sample.bpf_ns = line
+                    .trim()
+                    .strip_prefix("ns=")
+                    .map(str::parse)
+                    .transpose()?;
+                Ok(sample)
+            }
             Variant::OneSpace | Variant::Tree => self.traced(&[], &storm),
             Variant::InPhase => self.traced(&[], &[&storm[..], &["--phase".to_owned()]].concat()),
             Variant::Foreign => {
                 let mut idle = Command::new("sleep").arg("600").spawn()?;
                 let sample = self
                     .attached(idle.id())
-                    .and_then(|memtrace| self.beside(memtrace, &storm));
+                    .and_then(|mut memtrace| self.beside(&mut memtrace, &storm));
                 idle.kill()?;
                 idle.wait()?;
-                sample
+                let mut sample = sample?;
+                sample.bpf_ns = bpf_ns(&self.read_report()?);
+                Ok(sample)
             }
             Variant::QuantumZero => self.traced(&["--quantum", "0"], &storm),
             Variant::PerfStat => self.perf(&["stat"], &storm),
@@ -216,7 +237,9 @@ impl Bench<'_> {
         let memtrace = self.project.release("memtrace").display().to_string();
         let report = self.report().display().to_string();
         let mut args: Vec<String> = options.iter().map(ToString::to_string).collect();
-        args.extend(["--json".to_owned(), report, "--".to_owned()]);
+        args.extend(["--json".to_owned(), report]);
+        args.extend(self.times_programs.then(|| SELF_STATS.to_owned()));
+        args.push("--".to_owned());
         args.extend_from_slice(words);
         self.measured(&memtrace, &args, true)
     }
@@ -229,7 +252,7 @@ impl Bench<'_> {
     }
 
     /// Runs the storm while `other` runs, then ends `other` in the way it expects.
-    fn beside(&self, mut other: Beside, storm: &[String]) -> Result<Sample> {
+    fn beside(&self, other: &mut Beside, storm: &[String]) -> Result<Sample> {
         let sample = self.measured(&storm[0], &storm[1..], false);
         let early = other.child.try_wait()?;
         if other.interrupt && early.is_none() {
@@ -249,24 +272,27 @@ impl Bench<'_> {
     }
 
     /// The empty program, attached.
-    fn floor(&self) -> Result<Beside> {
+    fn floor(&self) -> Result<(Beside, BufReader<ChildStdout>)> {
         let mut command = Command::new(self.project.release("floor"));
         command.arg(self.project.object());
+        command.args(self.times_programs.then_some("--timed"));
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let mut line = String::new();
         let stdout = child.stdout.take().context("floor has no output")?;
-        BufReader::new(stdout).read_line(&mut line)?;
+        let mut told = BufReader::new(stdout);
+        told.read_line(&mut line)?;
         ensure!(
             line.trim() == "ready",
             "floor did not get ready, it said: {line:?}"
         );
-        Ok(Beside {
+        let floor = Beside {
             child,
             interrupt: false,
-        })
+        };
+        Ok((floor, told))
     }
 
     /// memtrace, attached to another process.
@@ -274,6 +300,9 @@ impl Bench<'_> {
         let mut command = Command::new(self.project.release("memtrace"));
         command
             .args(["--pid", &pid.to_string()])
+            .arg("--json")
+            .arg(self.report())
+            .args(self.times_programs.then_some(SELF_STATS))
             .stdout(Stdio::null());
         let log = self.folder.join("memtrace.log");
         let mut child = command.stderr(fs::File::create(&log)?).spawn()?;
@@ -318,7 +347,7 @@ impl Bench<'_> {
             found.with_context(|| format!("the storm said no {name}: {text:?}"))
         };
         let report = match reported {
-            true => Some(serde_json::from_slice(&fs::read(self.report())?)?),
+            true => Some(self.read_report()?),
             false => None,
         };
         let number = |word: &str| -> Result<f64> {
@@ -326,13 +355,18 @@ impl Bench<'_> {
                 .with_context(|| format!("the storm said what is no number: {word}"))
         };
         let faults = number(value("faults")?)?;
-        let passes = value("passes_ns")?.split(',');
+        let passes = value("passes_ns")?.split(',').map(number);
+        let passes = passes.collect::<Result<Vec<_>>>()?;
         Ok(Sample {
-            ns_per_fault: passes
-                .map(|pass| Ok(number(pass)? / faults))
-                .collect::<Result<_>>()?,
+            ns: passes.iter().sum(),
+            ns_per_fault: passes.iter().map(|pass| pass / faults).collect(),
+            bpf_ns: report.as_ref().and_then(bpf_ns),
             report,
         })
+    }
+
+    fn read_report(&self) -> Result<Value> {
+        Ok(serde_json::from_slice(&fs::read(self.report())?)?)
     }
 
     fn report(&self) -> PathBuf {
@@ -356,6 +390,11 @@ impl Bench<'_> {
         };
         Ok(median(&(0..STARTS).map(once).collect::<Result<Vec<_>>>()?))
     }
+}
+
+/// Time that memtrace's programs took, where it was taken.
+fn bpf_ns(report: &Value) -> Option<f64> {
+    report["overhead"]["bpf_ns"].as_f64()
 }
 
 /// A program that runs beside the storm.

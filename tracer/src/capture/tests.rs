@@ -59,6 +59,7 @@ pub(super) fn ended() -> Ended {
         read: [0; kind::COUNT],
         undecoded: 0,
         missed_runs: None,
+        runs: None,
         fault_latencies: None,
         tracer_peak_rss_bytes: None,
         tracer_cpu_ns: 0,

@@ -195,6 +195,7 @@ fn how() -> How {
         tells_syscalls: false,
         counts_once: false,
         fault_latency: false,
+        self_stats: false,
         functions: Vec::new(),
         ring_bytes: Some(RING_BYTES),
         status_line: false,

@@ -4,6 +4,7 @@ mod census;
 mod kernel_functions;
 mod loading;
 mod missed;
+mod runs;
 mod user_functions;
 
 use std::{borrow::Cow, error::Error, io};
@@ -19,7 +20,7 @@ use tracer_common::{
 };
 
 pub use self::loading::Loader;
-use self::missed::Attached;
+use self::{missed::Attached, runs::Timed};
 use super::{calls, ledgers::Ledgers, outline::outline, plan::Plan, ring::Rings};
 use crate::latency::FaultLatency;
 
@@ -58,6 +59,9 @@ pub enum AttachError {
         #[source]
         error: Box<ProgramError>,
     },
+    /// The programs' time cannot be taken.
+    #[error("the kernel does not take the time of BPF programs for this user")]
+    Stats(#[source] Box<ProgramError>),
     /// Type information could not be read.
     #[error("the kernel's type information cannot be read: {0}")]
     Btf(#[from] BtfError),
@@ -107,6 +111,8 @@ pub struct Live {
     attached: Vec<Attached>,
     /// The time of page faults is taken.
     times_faults: bool,
+    /// The time of the programs is taken.
+    timed: Option<Timed>,
     /// The rings.
     pub rings: Rings,
     /// The ledgers.
@@ -198,6 +204,7 @@ impl Live {
             types,
             attached: Attached::all(plan),
             times_faults,
+            timed: None,
             rings,
             ledgers,
         })

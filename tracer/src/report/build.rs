@@ -21,6 +21,7 @@ impl Report {
     pub fn of(model: &Model) -> Option<Self> {
         let scope = Scope::new(model)?;
         let begun = scope.begun;
+        let runs = scope.ended.and_then(|ended| ended.runs);
 
         Some(Self {
             schema: SCHEMA,
@@ -65,8 +66,8 @@ impl Report {
             checks: checks::of_target(&scope),
             count_checks: checks::counts(&scope),
             overhead: Overhead {
-                hook_runs: None,
-                bpf_ns: None,
+                hook_runs: runs.map(|runs| runs.count),
+                bpf_ns: runs.map(|runs| runs.ns),
                 tracer_peak_rss_bytes: scope.ended.and_then(|ended| ended.tracer_peak_rss_bytes),
                 tracer_cpu_ns: scope.ended.map(|ended| ended.tracer_cpu_ns),
             },

@@ -180,6 +180,7 @@ impl Session {
             read: counts.read,
             undecoded: counts.undecoded,
             missed_runs: self.live.missed_runs(),
+            runs: self.live.runs(),
             fault_latencies: self.live.fault_latencies()?,
             tracer_peak_rss_bytes: own.map(|memory| memory.vm_hwm_bytes),
             tracer_cpu_ns: host::cpu_ns(),

@@ -63,6 +63,10 @@ impl Session {
             };
             anyhow::Error::from(error).context(why)
         })?;
+        if how.self_stats {
+            live.time_programs()
+                .context("--self-stats needs CAP_SYS_ADMIN: run memtrace with sudo")?;
+        }
         live.attach_functions(&how.functions).context(
             if privilege::may_probe_programs(&privilege::effective()) {
                 "the functions cannot be made phases"

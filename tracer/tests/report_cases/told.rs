@@ -67,6 +67,7 @@ impl Run {
             command_status,
             emitted: read,
             lost: self.lost,
+            runs: None,
             lost_by_cpu: vec![self.lost.iter().sum(), 0],
             read,
             undecoded: 0,

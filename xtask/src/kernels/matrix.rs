@@ -144,6 +144,7 @@ pub(crate) const ALL: &[&str] = &[
     "judge",
     "judge_live",
     "unprivileged",
+    "overhead",
 ];
 
 /// What the figures themselves rest on.

@@ -5,6 +5,8 @@ use std::{
     os::fd::{AsFd as _, AsRawFd as _},
 };
 
+use aya::programs::Program;
+
 use super::Live;
 use crate::kernel::plan::Plan;
 
@@ -33,20 +35,36 @@ impl Attached {
     }
 }
 
+/// What the kernel says of a program's descriptor.
+pub(super) struct Described(String);
+
+impl Described {
+    /// A number by its name.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        let mut lines = self.0.lines().filter_map(|line| line.split_once(':'));
+        let (_, number) = lines.find(|(found, _)| *found == name)?;
+        number.trim().parse().ok()
+    }
+}
+
+/// Reads it. Within, `None` for a program that was not loaded: it has no descriptor.
+pub(super) fn described(program: &Program) -> Option<Option<Described>> {
+    let Ok(fd) = program.fd() else {
+        return Some(None);
+    };
+    let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+    Some(Some(Described(std::fs::read_to_string(path).ok()?)))
+}
+
 impl Live {
     /// Events that the kernel kept from our programs, because one was active on that CPU already:
     /// at most so many, as the programs' descriptors tell. `None` if the kernel does not tell.
     pub fn missed_runs(&self) -> Option<BTreeMap<String, u64>> {
         let mut skipped = BTreeMap::new();
         for (name, program) in self.bpf.programs() {
-            // Programs that were not loaded have no descriptor.
-            let Ok(fd) = program.fd() else { continue };
-            let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-            let text = std::fs::read_to_string(path).ok()?;
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix("recursion_misses:"))?;
-            skipped.insert(name, line.trim().parse::<u64>().ok()?);
+            if let Some(text) = described(program)? {
+                skipped.insert(name, text.number("recursion_misses")?);
+            }
         }
         Some(missed(&self.attached, skipped))
     }

@@ -58,5 +58,14 @@ fn overhead(page: &mut Page<'_>, report: &Report) -> fmt::Result {
         Bytes(peak.cast_signed()),
         Nanos(cpu)
     );
-    page.labelled("memtrace", &[(Look::Dim, &text)])
+    page.labelled("memtrace", &[(Look::Dim, &text)])?;
+    if let (Some(runs), Some(ns)) = (report.overhead.hook_runs, report.overhead.bpf_ns) {
+        let text = format!(
+            "its programs ran {} times, {} in all",
+            Count(runs),
+            Nanos(ns)
+        );
+        page.labelled("", &[(Look::Dim, &text)])?;
+    }
+    Ok(())
 }
