@@ -57,7 +57,8 @@ macro_rules! offsets {
             REGS_FOURTH = "pt_regs" "r10";
             REGS_FIFTH = "pt_regs" "r8";
             REGS_SIXTH = "pt_regs" "r9";
-            REGS_CS = "pt_regs" "cs";
+            REGS_MODE = "pt_regs" "cs";
+            REGS_STACK = "pt_regs" "sp";
             BPRM_MM = "linux_binprm" "mm";
             BPF_ARRAY_PPTRS = "bpf_array" "pptrs";
         }
@@ -105,6 +106,24 @@ pub mod global {
     pub const COUNTS_BY_THREAD: &str = "COUNTS_BY_THREAD";
     /// Offset in `task_struct` of what a thread counts apart (`rss_stat.count`), where it does.
     pub const THREAD_CACHE: &str = "THREAD_CACHE";
+    /// Numbers of system calls.
+    pub const SYSTEM_CALLS: [&str; 8] = [
+        "SYS_MMAP",
+        "SYS_MUNMAP",
+        "SYS_MREMAP",
+        "SYS_BRK",
+        "SYS_MPROTECT",
+        "SYS_MADVISE",
+        "SYS_PRCTL",
+        "SYS_FACCESSAT2",
+    ];
+    /// The bits of `REGS_MODE` that tell whether the caller is 64-bit code.
+    pub const MODE_MASK: &str = "MODE_MASK";
+    /// What those bits are then.
+    pub const MODE_64_BIT: &str = "MODE_64_BIT";
+    /// 1: what a CPU reads and writes happens in the order of its program, as others see it, except
+    /// that a read may come before a write that precedes it.
+    pub const IN_ORDER: &str = "IN_ORDER";
     /// Possible CPUs.
     pub const CPUS: &str = "CPUS";
     /// Pages by which the plain counts of one space can be below its true RSS:

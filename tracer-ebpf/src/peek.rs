@@ -6,6 +6,7 @@
 mod cast;
 mod layout;
 mod mm;
+mod order;
 mod registers;
 mod scan;
 mod thread;
@@ -18,9 +19,9 @@ use aya_ebpf::{Global, helpers::generated::bpf_probe_read_kernel};
 use self::layout::TWO_WORDS;
 
 pub use self::{
-    layout::{BPF_ARRAY_PPTRS, COUNTS_BY_THREAD, CPUS},
+    layout::{BPF_ARRAY_PPTRS, COUNTS_BY_THREAD, CPUS, IN_ORDER},
     mm::{Mm, bprm_mm},
-    registers::Registers,
+    registers::{Call, Registers},
     scan::nothing,
     thread::{Thread, current_tgid},
     user::{read_user, read_user_text},

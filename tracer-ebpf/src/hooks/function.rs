@@ -11,6 +11,7 @@ use tracer_common::record::mark;
 
 use crate::{
     hooks::mark::{Said, marked},
+    peek::Registers,
     preempt,
 };
 
@@ -29,12 +30,11 @@ pub fn function_left(ctx: ProbeContext) -> u32 {
 #[inline(always)]
 fn passed(ctx: &ProbeContext, what: u32) -> u32 {
     preempt::in_task(|| {
-        // SAFETY: the context is the probe's saved registers, and this program's own.
-        let (stack_pointer, function) =
-            unsafe { ((*ctx.regs).rsp, bpf_get_attach_cookie(ctx.as_ptr()) as u32) };
+        // SAFETY: the context is this program's own.
+        let function = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) } as u32;
         marked(&Said {
             function,
-            stack_pointer,
+            stack_pointer: Registers::new(ctx.as_ptr().cast()).stack_pointer(),
             ..Said::only(what)
         });
     })

@@ -8,7 +8,7 @@ use crate::{
     emit,
     hooks::mark::{self, Said, UNTIL_ZERO, marked},
     ledger,
-    peek::{Registers, Thread},
+    peek::{Call, Registers, Thread},
     preempt,
 };
 
@@ -19,18 +19,6 @@ pub static MARKS_BY_SYSCALL: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static TELLS_SYSCALLS: Global<u64> = Global::new(0);
 
-/// Numbers of the x86-64 system calls.
-mod number {
-    pub const MMAP: i64 = 9;
-    pub const MPROTECT: i64 = 10;
-    pub const MUNMAP: i64 = 11;
-    pub const BRK: i64 = 12;
-    pub const MREMAP: i64 = 25;
-    pub const MADVISE: i64 = 28;
-    pub const PRCTL: i64 = 157;
-    pub const FACCESSAT2: i64 = 439;
-}
-
 /// The `mode` of `faccessat2` by which systing's users mark, -975; its `dirfd` says what.
 const SENTINEL: u32 = 0xFFFF_FC31;
 
@@ -40,25 +28,25 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     preempt::in_tracepoint(|| {
         let registers = Registers::new(ctx.arg(0));
         let sort = match registers.call() {
-            number::MMAP => made::MMAP,
-            number::MUNMAP => made::MUNMAP,
-            number::MREMAP => made::MREMAP,
-            number::BRK => made::BRK,
-            number::MADVISE => made::MADVISE,
-            number::MPROTECT => made::MPROTECT,
-            number::PRCTL => {
+            Call::Mmap => made::MMAP,
+            Call::Munmap => made::MUNMAP,
+            Call::Mremap => made::MREMAP,
+            Call::Brk => made::BRK,
+            Call::Madvise => made::MADVISE,
+            Call::Mprotect => made::MPROTECT,
+            Call::Prctl => {
                 if MARKS_BY_SYSCALL.load() != 0 {
                     mark::called(registers.first_five());
                 }
                 return;
             }
-            number::FACCESSAT2 => {
+            Call::Faccessat2 => {
                 if TELLS_SYSCALLS.load() != 0 {
                     marked_by_sentinel(registers);
                 }
                 return;
             }
-            _ => return,
+            Call::None | Call::Other => return,
         };
         if TELLS_SYSCALLS.load() != 0 && registers.is_64_bit() {
             tell(sort, registers, ctx.arg(1));

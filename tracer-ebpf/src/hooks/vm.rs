@@ -10,21 +10,12 @@ use tracer_common::{ledger::Space, record::call};
 
 use crate::{
     emit, ledger,
-    peek::{Mm, Registers, Thread},
+    peek::{Call, Mm, Registers, Thread},
     preempt,
 };
 
 #[unsafe(no_mangle)]
 pub static PAGE_SHIFT: Global<u64> = Global::new(0);
-
-/// Numbers of the x86-64 system calls.
-mod number {
-    pub const MMAP: i64 = 9;
-    pub const MUNMAP: i64 = 11;
-    pub const BRK: i64 = 12;
-    pub const MREMAP: i64 = 25;
-    pub const NONE: i64 = -1;
-}
 
 const MAP_FIXED: u64 = 0x10;
 const MREMAP_FIXED: u64 = 2;
@@ -96,9 +87,8 @@ fn wrote(mm: Mm, space: *mut Space, goes_on: bool) {
         let break_moved = mm.brk() as i64 - (*vm).before_brk as i64;
         let registers = own.registers();
         let is_own = own.mm_address() == mm.address() && registers.is_64_bit();
-        let number = registers.call();
-        let (sort, pages) = match number {
-            number::MMAP if is_own && !goes_on => {
+        let (sort, pages) = match registers.call() {
+            Call::Mmap if is_own && !goes_on => {
                 let fixed = registers.fourth() & MAP_FIXED != 0;
                 if moved == 0 {
                     (*vm).unsure += u64::from(fixed);
@@ -107,8 +97,8 @@ fn wrote(mm: Mm, space: *mut Space, goes_on: bool) {
                 let asked = to_pages(registers.second());
                 (call::MMAP, if fixed { asked } else { moved as u64 })
             }
-            number::MUNMAP if is_own && goes_on => (call::MUNMAP, to_pages(registers.second())),
-            number::BRK if is_own => {
+            Call::Munmap if is_own && goes_on => (call::MUNMAP, to_pages(registers.second())),
+            Call::Brk if is_own => {
                 if break_moved == 0 {
                     return;
                 }
@@ -120,7 +110,7 @@ fn wrote(mm: Mm, space: *mut Space, goes_on: bool) {
                     (call::BRK_SHRUNK, from - to)
                 }
             }
-            number::MREMAP if is_own => match remapped(registers, moved, goes_on) {
+            Call::Mremap if is_own => match remapped(registers, moved, goes_on) {
                 Some(found) => found,
                 None => {
                     (*vm).unsure += u64::from(!goes_on && registers.fourth() & MREMAP_FIXED != 0);
@@ -128,7 +118,7 @@ fn wrote(mm: Mm, space: *mut Space, goes_on: bool) {
                 }
             },
             _ if moved == 0 => return,
-            number::NONE if moved > 0 => (call::STACK, moved as u64),
+            Call::None if moved > 0 => (call::STACK, moved as u64),
             // A fault in the kernel on a user's behalf: only the growth of a stack goes on.
             _ if goes_on && moved > 0 => (call::STACK, moved as u64),
             _ => (call::OTHER, moved.unsigned_abs()),

@@ -7,6 +7,8 @@ use core::{
 
 use aya_ebpf::helpers::bpf_loop;
 
+use crate::peek::IN_ORDER;
+
 /// Tries to raise a number.
 const RAISES: u32 = 4;
 
@@ -107,8 +109,8 @@ pub(super) unsafe fn lock(word: *mut u64) -> bool {
 pub(super) unsafe fn unlock(word: *mut u64) {
     // SAFETY: as in `compare_exchange`.
     unsafe {
-        if cfg!(bpf_target_arch = "x86_64") {
-            // A store comes after all that was written and read before it (Intel SDM 3A, 10.2.2).
+        if IN_ORDER.load() != 0 {
+            // A store comes after all that was written and read before it.
             compiler_fence(Release);
             core::ptr::write_volatile(word, FREE);
         } else {

@@ -1,4 +1,7 @@
-//! Registers with which user space entered the kernel.
+//! Registers with which user space entered the kernel. Where they lie and what the numbers of calls
+//! are differs between processors, and is told by user space.
+
+use aya_ebpf::Global;
 
 use super::{layout::*, peek};
 
@@ -6,8 +9,24 @@ use super::{layout::*, peek};
 #[derive(Clone, Copy)]
 pub struct Registers(pub(super) *const u8);
 
+/// A system call that hooks tell from others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    Mmap,
+    Munmap,
+    Mremap,
+    Brk,
+    Mprotect,
+    Madvise,
+    Prctl,
+    Faccessat2,
+    /// No call: a fault.
+    None,
+    Other,
+}
+
 impl Registers {
-    /// Takes a program's argument.
+    /// Takes a program's argument, or the context of a probe in user space.
     #[inline(always)]
     pub fn new(pointer: *const u8) -> Self {
         Self(pointer)
@@ -39,17 +58,42 @@ impl Registers {
         ]
     }
 
-    /// Number of the call; -1 if it is none (a fault).
+    /// Which call it is.
+    ///
+    /// Its number is an `int`: on x86-64 the kernel extends it to a register's width
+    /// (`do_syscall_64`), on arm64 it keeps no more (`pt_regs.syscallno`).
     #[inline(always)]
-    pub fn call(self) -> i64 {
-        peek(self.0, &REGS_CALL)
+    pub fn call(self) -> Call {
+        const NO_CALL: i32 = -1;
+        let number: i32 = peek(self.0, &REGS_CALL);
+        let is = |call: &Global<u64>| number == call.load() as i32;
+        if is(&SYS_MMAP) {
+            Call::Mmap
+        } else if is(&SYS_MUNMAP) {
+            Call::Munmap
+        } else if is(&SYS_MREMAP) {
+            Call::Mremap
+        } else if is(&SYS_BRK) {
+            Call::Brk
+        } else if is(&SYS_MPROTECT) {
+            Call::Mprotect
+        } else if is(&SYS_MADVISE) {
+            Call::Madvise
+        } else if is(&SYS_PRCTL) {
+            Call::Prctl
+        } else if is(&SYS_FACCESSAT2) {
+            Call::Faccessat2
+        } else if number == NO_CALL {
+            Call::None
+        } else {
+            Call::Other
+        }
     }
 
     /// The calling code is 64-bit: numbers and registers are those of its ABI.
     #[inline(always)]
     pub fn is_64_bit(self) -> bool {
-        const USER_CS: u64 = 0x33;
-        peek::<u64>(self.0, &REGS_CS) & 0xffff == USER_CS
+        peek::<u64>(self.0, &REGS_MODE) & MODE_MASK.load() == MODE_64_BIT.load()
     }
 
     #[inline(always)]
@@ -65,5 +109,10 @@ impl Registers {
     #[inline(always)]
     pub fn fourth(self) -> u64 {
         peek(self.0, &REGS_FOURTH)
+    }
+
+    #[inline(always)]
+    pub fn stack_pointer(self) -> u64 {
+        peek(self.0, &REGS_STACK)
     }
 }

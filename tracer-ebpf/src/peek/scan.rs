@@ -5,7 +5,7 @@ use core::{mem::MaybeUninit, ptr::read_volatile};
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel};
 use tracer_common::ledger::{Cached, Split};
 
-use super::{Mm, cast::cast, copy, field, layout::*};
+use super::{Mm, cast::cast, copy, field, layout::*, order::after};
 use crate::maps::PER_CPU_OFFSETS;
 
 /// Counters of a space: file, anonymous, swap, shared (`enum` in mm_types_task.h).
@@ -165,6 +165,11 @@ fn read_slots(address: u64) -> (u64, [i32; MEMBERS as usize]) {
 
 /// One try of [`Mm::scan`]: 0 if it is accepted. One function of the object, not a copy at each of
 /// its callers, and without branches, each of which would double the verifier's paths.
+///
+/// Whoever moves a slot into a count holds the lock meanwhile (`percpu_counter_add_batch`). So if a
+/// count has the move and the slot not yet, the lock that is read between the two is held; and if
+/// only the slot has it, either the lock that is read after it is held, or the count that is read
+/// last has it too.
 #[inline(never)]
 fn scan_once(mm: Mm, cached: *const Cached, to: *mut Split) -> u64 {
     if COUNTS_BY_THREAD.load() != 0 {
@@ -175,7 +180,7 @@ fn scan_once(mm: Mm, cached: *const Cached, to: *mut Split) -> u64 {
         let file: i64 = field(mm.0, &FILE_COUNT);
         let anon: i64 = field(mm.0, &ANON_COUNT);
         let shmem: i64 = field(mm.0, &SHMEM_COUNT);
-        let mut disturbed = locks(mm);
+        let mut disturbed = locks(Mm(after((file ^ anon ^ shmem) as u64, mm.0)));
         let mut sum = Split {
             file,
             anon,
@@ -183,6 +188,7 @@ fn scan_once(mm: Mm, cached: *const Cached, to: *mut Split) -> u64 {
             swap: field(mm.0, &SWAP_COUNT),
         };
         let slots: u64 = field(mm.0, &SLOTS);
+        let slots = after(disturbed, slots as *const u8) as u64;
         let mut cpu = 0;
         while u64::from(cpu) < CPUS.load() {
             let Some(offset) = PER_CPU_OFFSETS.get(cpu) else {
@@ -197,10 +203,12 @@ fn scan_once(mm: Mm, cached: *const Cached, to: *mut Split) -> u64 {
             cpu += 1;
         }
         *to = sum;
-        let moved = (file ^ field::<i64>(mm.0, &FILE_COUNT))
-            | (anon ^ field::<i64>(mm.0, &ANON_COUNT))
-            | (shmem ^ field::<i64>(mm.0, &SHMEM_COUNT));
-        disturbed | moved as u64 | locks(mm)
+        let locked = locks(Mm(after((sum.file ^ sum.anon ^ sum.shmem) as u64, mm.0)));
+        let mm = after(locked, mm.0);
+        let moved = (file ^ field::<i64>(mm, &FILE_COUNT))
+            | (anon ^ field::<i64>(mm, &ANON_COUNT))
+            | (shmem ^ field::<i64>(mm, &SHMEM_COUNT));
+        disturbed | moved as u64 | locked
     }
 }
 

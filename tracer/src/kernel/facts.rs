@@ -111,6 +111,20 @@ const BASE_OFFSETS: [(&str, &str, &str); 7] = [
     (base::COUNTERS, "percpu_counter", "counters"),
 ];
 
+/// Where arm64 keeps what the kernel side calls by the same names: symbol, field of `pt_regs`, and how
+/// far into that, bytes. `regs` are the registers x0 and on; what was in x0 at the call is apart,
+/// since the result comes there.
+const ARM64_REGISTERS: [(&str, &str, u64); 8] = [
+    ("REGS_CALL", "syscallno", 0),
+    ("REGS_FIRST", "orig_x0", 0),
+    ("REGS_SECOND", "regs", 8),
+    ("REGS_THIRD", "regs", 16),
+    ("REGS_FOURTH", "regs", 24),
+    ("REGS_FIFTH", "regs", 32),
+    ("REGS_SIXTH", "regs", 40),
+    ("REGS_MODE", "pstate", 0),
+];
+
 /// Names of the offsets that only the plan uses.
 pub mod base {
     /// `mm_struct.rss_stat`.
@@ -167,11 +181,34 @@ pub struct Tracepoint {
     pub type_id: u32,
 }
 
+/// A processor's architecture, by its name in `uname -m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arch {
+    /// x86-64.
+    X86_64,
+    /// arm64.
+    Aarch64,
+}
+
+impl Arch {
+    /// The one that this program is built for, and with it the kernel that it runs on.
+    pub const OWN: Self = if cfg!(target_arch = "x86_64") {
+        Self::X86_64
+    } else if cfg!(target_arch = "aarch64") {
+        Self::Aarch64
+    } else {
+        panic!("memtrace knows the system calls of x86-64 and arm64 only")
+    };
+}
+
 /// Facts of a kernel.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// `uname -r`.
     pub release: String,
+    /// The architecture that it is built for.
+    pub arch: Arch,
     /// Possible CPUs: the highest number and one.
     pub cpus: u32,
     /// Offsets found, by symbol; a field that this kernel lacks is not in it.
@@ -232,6 +269,7 @@ impl Facts {
         };
         Ok(Self {
             release: text("proc/sys/kernel/osrelease").unwrap_or_default(),
+            arch: Arch::OWN,
             cpus: text("sys/devices/system/cpu/possible")
                 .and_then(|list| highest(&list))
                 .map_or(1, |cpu| cpu + 1),
@@ -239,6 +277,14 @@ impl Facts {
                 .filter_map(|(symbol, structure, field)| {
                     Some(((*symbol).to_owned(), btf.offset(structure, field)?))
                 })
+                .chain(
+                    ARM64_REGISTERS
+                        .iter()
+                        .filter_map(|(symbol, field, within)| {
+                            let offset = btf.offset("pt_regs", field)?;
+                            Some(((*symbol).to_owned(), offset + within))
+                        }),
+                )
                 .collect(),
             sizes: ["percpu_counter", "upid"]
                 .iter()

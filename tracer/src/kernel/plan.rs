@@ -1,6 +1,7 @@
 //! The plan: from what is asked and what the kernel has to hooks, settings and doubts. Pure: every
 //! difference between kernels is decided here, and tested on described kernels.
 
+mod arch;
 mod counters;
 mod entries;
 pub mod faults;

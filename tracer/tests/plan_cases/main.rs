@@ -100,6 +100,38 @@ fn every_described_kernel_has_its_plan() {
 }
 
 #[test]
+fn what_differs_between_processors_is_told() {
+    let told = |name: &str| {
+        let plan = Plan::make(&ASKED, &kernel(name)).expect("a plan");
+        plan.globals.into_iter().collect::<BTreeMap<_, _>>()
+    };
+    let (x86_64, arm64) = (told("6.12"), told("6.12-arm64"));
+    for (name, of_x86_64, of_arm64) in [
+        ("SYS_MMAP", 9, 222),
+        ("SYS_MUNMAP", 11, 215),
+        ("SYS_MREMAP", 25, 216),
+        ("SYS_BRK", 12, 214),
+        ("SYS_MPROTECT", 10, 226),
+        ("SYS_MADVISE", 28, 233),
+        ("SYS_PRCTL", 157, 167),
+        ("SYS_FACCESSAT2", 439, 439),
+        // `struct pt_regs` of each: `orig_ax` and `syscallno`, `di` and `orig_x0`, `r9` and `x5`.
+        ("REGS_CALL", 0x78, 0x118),
+        ("REGS_FIRST", 0x70, 0x110),
+        ("REGS_SIXTH", 0x40, 0x28),
+        ("REGS_STACK", 0x98, 0xf8),
+        (global::MODE_MASK, 0xffff, 0x10),
+        (global::MODE_64_BIT, 0x33, 0),
+        (global::IN_ORDER, 1, 0),
+    ] {
+        assert_eq!(x86_64.get(name), Some(&of_x86_64), "{name} on x86-64");
+        assert_eq!(arm64.get(name), Some(&of_arm64), "{name} on arm64");
+    }
+    // Whoever reads them must be told of all of them.
+    assert!(x86_64.keys().eq(arm64.keys()));
+}
+
+#[test]
 fn system_calls_are_seen_once_they_are_asked_for() {
     let asked = Asked {
         tells_syscalls: true,

@@ -4,7 +4,7 @@
 use tracer_common::layout::{ABSENT, global};
 
 use super::{
-    Asked, DEFAULT_QUANTUM_BYTES, Refusal,
+    Asked, DEFAULT_QUANTUM_BYTES, Refusal, arch,
     counters::Counters,
     entries::{self, SeenAt},
     markers::{self, SeenBy},
@@ -19,7 +19,7 @@ use crate::kernel::{
 };
 
 /// Fields that some kernels lack and that are read only where they exist.
-const OPTIONAL_OFFSETS: [&str; 17] = [
+const OPTIONAL_OFFSETS: [&str; 18] = [
     "MM_HUGETLB_USAGE",
     "REGS_CALL",
     "REGS_FIRST",
@@ -28,7 +28,8 @@ const OPTIONAL_OFFSETS: [&str; 17] = [
     "REGS_FOURTH",
     "REGS_FIFTH",
     "REGS_SIXTH",
-    "REGS_CS",
+    "REGS_MODE",
+    "REGS_STACK",
     "TASK_CGROUPS",
     "CSS_SET_SUBSYS",
     "CSS_SET_DFL_CGRP",
@@ -136,5 +137,6 @@ pub(super) fn globals(
             u64::from(asked.quantum_bytes.is_none()),
         ),
     ]);
+    globals.extend(arch::globals(facts.arch));
     Ok(globals)
 }
