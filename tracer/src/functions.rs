@@ -11,18 +11,25 @@ use std::{
     str::FromStr,
 };
 
-use object::{Architecture, Object as _, ObjectSegment as _};
+use object::{Object as _, ObjectSegment as _};
 
 /// Where libraries lie that are named without a path.
 const LIBRARIES: [&str; 7] = [
-    "/lib/x86_64-linux-gnu",
-    "/usr/lib/x86_64-linux-gnu",
+    DEBIANS.0,
+    DEBIANS.1,
     "/lib64",
     "/usr/lib64",
     "/lib",
     "/usr/lib",
     "/usr/local/lib",
 ];
+
+/// Debian's folders of the libraries for this machine's processor.
+const DEBIANS: (&str, &str) = if cfg!(target_arch = "aarch64") {
+    ("/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
+} else {
+    ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu")
+};
 
 /// What the user asked for: `[BINARY:]FUNCTION[=NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,7 +160,10 @@ pub enum FindError {
         path: PathBuf,
     },
     /// It is for other machines.
-    #[error("{path} is not a program or library for x86-64, and its functions cannot be phases")]
+    #[error(
+        "{path} is not a program or library for {}, and its functions cannot be phases",
+        std::env::consts::ARCH
+    )]
     Architecture {
         /// File.
         path: PathBuf,
@@ -201,7 +211,7 @@ pub fn find(wanted: &Wanted, program: &Path, root: &Path) -> Result<Function, Fi
     if object.section_by_name(".go.buildinfo").is_some() {
         return Err(FindError::Go { path });
     }
-    if object.architecture() != Architecture::X86_64 {
+    if object.architecture() != exits::ARCHITECTURE {
         return Err(FindError::Architecture { path });
     }
     let parts = symbols::parts(&object, &wanted.function, &path)?;
