@@ -12,7 +12,7 @@ use std::{
 use tests::{
     report::Report,
     runner::{Memtrace, Outcome, Program, Scratch, memtrace, report, workload},
-    sys::process::signal,
+    sys::{memory::page_bytes, process::signal},
 };
 
 /// `memtrace report`, which needs no privilege and no kernel.
@@ -115,7 +115,7 @@ fn memtrace_that_is_killed() {
             .unwrap_or_default()
             .into_iter()
             .map(|point| point[1].as_i64());
-        bytes.max().flatten() >= Some(3000 * 4096)
+        bytes.max().flatten() >= Some(3000 * page_bytes() as i64)
     };
     let end = Instant::now() + Duration::from_secs(30);
     loop {

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use tests::{
     judgement::{Judgement, Tool},
     runner::{Memtrace, Program, workload},
+    sys::memory::page_bytes,
     truth::{self, PagesTruth, SpawnerTruth, SpikeTruth, TreeTruth},
 };
 
@@ -41,7 +42,7 @@ fn judge<T: DeserializeOwned>(tools: &str, name: &str, args: &[&str]) -> (Judgem
 /// CPU may hold back one page less than a batch.
 fn slack_bytes() -> u64 {
     let cpus = thread::available_parallelism().expect("CPUs").get() as u64;
-    3 * cpus * ((2 * cpus).max(32) - 1) * 4096
+    3 * cpus * ((2 * cpus).max(32) - 1) * page_bytes() as u64
 }
 
 #[track_caller]

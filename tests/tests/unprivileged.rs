@@ -3,7 +3,7 @@
 use tests::{
     report::Report,
     runner::{Memtrace, Outcome, report, workload},
-    sys::restrict::with_capabilities_only,
+    sys::{memory::page_bytes, restrict::with_capabilities_only},
     truth::{self, PagesTruth, SpikeTruth, TreeTruth},
 };
 
@@ -65,7 +65,7 @@ fn assert_holds(report: &Report, truth_bytes: u64) {
 /// By how much the kernel's figure of one process may be off.
 fn slack_bytes() -> u64 {
     let cpus = std::thread::available_parallelism().expect("CPUs").get() as u64;
-    3 * cpus * ((2 * cpus).max(32) - 1) * 4096
+    3 * cpus * ((2 * cpus).max(32) - 1) * page_bytes() as u64
 }
 
 #[test]

@@ -14,11 +14,10 @@ use sha2::{Digest, Sha256};
 
 /// Bytes of a page.
 pub fn page_bytes() -> u64 {
-    sysconf(SysconfVar::PAGE_SIZE)
-        .ok()
-        .flatten()
+    let bytes = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
+    bytes
         .and_then(|bytes| bytes.try_into().ok())
-        .unwrap_or(4096)
+        .expect("the C library knows the size of a page")
 }
 
 /// Nanoseconds of `CLOCK_MONOTONIC`, the clock of `bpf_ktime_get_ns`.

@@ -22,9 +22,9 @@ pub fn page_bytes() -> usize {
     *BYTES.get_or_init(|| done(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }, "sysconf") as usize)
 }
 
-/// Pages of a huge page, as the processor's page tables have it (2 MiB on x86-64).
+/// Pages of a huge page: a page full of the page table's entries (2 MiB where a page has 4 KiB).
 pub fn huge_page_pages() -> usize {
-    (2 << 20) / page_bytes()
+    page_bytes() / size_of::<u64>()
 }
 
 /// Has the kernel add what this thread has counted apart to its space's count (before Linux 6.2),
