@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::project::{self, Project};
+use crate::project;
 
 /// Longest run of one test binary, seconds. One that hangs must not hang the whole run.
 pub(crate) const LIMIT_SECONDS: u32 = 900;
@@ -95,8 +95,8 @@ impl Summary {
 }
 
 /// Builds the test binaries that `args` of `cargo test` choose.
-pub(crate) fn build(project: &Project, args: &[&str]) -> Result<Vec<Binary>> {
-    let mut cargo = project.cargo();
+pub(crate) fn build(cargo: Command, args: &[&str]) -> Result<Vec<Binary>> {
+    let mut cargo = cargo;
     cargo
         .arg("test")
         .args(args)

@@ -1,42 +1,47 @@
-//! `cargo xtask dist`: memtrace as one static file, for x86-64 of the first level, which runs on
-//! any distribution and any kernel that it does not refuse. `cargo xtask test kernels` runs it on
-//! many, on a CPU that has no more than that level.
+//! `cargo xtask dist`: memtrace as one static file, for arm64 or for x86-64 of the first level, which
+//! runs on any distribution and any kernel that it does not refuse. `cargo xtask test kernels` runs
+//! it on many, on CPUs that have no more than that level.
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, ExitCode},
 };
 
 use anyhow::{Context, Result, ensure};
 
 use crate::{
+    arch::{self, Arch},
     package,
     project::{self, Project},
-    toolchain,
 };
-
-const TARGET: &str = "x86_64-unknown-linux-musl";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Make a Debian package too, with manual page and completions.
     #[arg(long)]
     deb: bool,
+    /// For machines with another processor than this one's.
+    #[arg(long, value_enum, default_value_t = Arch::OWN)]
+    arch: Arch,
 }
 
 /// Builds it and says where it lies.
 pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
-    let path = build(project)?;
+    let arch = options.arch;
+    let path = build(project, arch)?;
     let mib = fs::metadata(&path)?.len() as f64 / f64::from(1 << 20);
     println!(
-        "dist: {}, {mib:.1} MiB, static, for any x86-64",
-        project.shown(&path)
+        "dist: {}, {mib:.1} MiB, static, for any {}",
+        project.shown(&path),
+        arch.name()
     );
     if options.deb {
-        let folder = folder(project);
+        let folder = folder(project, arch);
         let generated = folder.join("generated");
-        let mut cargo = cargo(project);
+        // By a program that runs here, whatever the package is for.
+        ready(project, Arch::OWN)?;
+        let mut cargo = cargo(project, Arch::OWN);
         cargo.args([
             "run",
             "--quiet",
@@ -45,36 +50,44 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
             "--package",
             "tracer",
         ]);
-        cargo.args(["--target", TARGET, "--example", "manual", "--"]);
+        cargo.args(["--target", &Arch::OWN.static_target()]);
+        cargo.args(["--example", "manual", "--"]);
         project::run(cargo.arg(&generated))?;
-        let deb = package::make(project, &folder, &path, &generated)?;
+        let deb = package::make(project, arch, &folder, &path, &generated)?;
         println!("dist: {}", project.shown(&deb));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Builds it under target/dist.
-pub(crate) fn build(project: &Project) -> Result<PathBuf> {
-    ready(project)?;
-    let mut cargo = cargo(project);
+pub(crate) fn build(project: &Project, arch: Arch) -> Result<PathBuf> {
+    ready(project, arch)?;
+    let target = arch.static_target();
+    let mut cargo = cargo(project, arch);
     cargo.args(["build", "--quiet", "--locked", "--release"]);
-    project::run(cargo.args(["--package", "tracer", "--target", TARGET]))?;
-    let built = project.target.join(TARGET).join("release/memtrace");
-    ensure!(is_static(&built), "{} is not static", built.display());
-    let folder = folder(project);
+    project::run(cargo.args(["--package", "tracer", "--target", &target]))?;
+    let built = project.target.join(target).join("release/memtrace");
+    ensure!(arch::is_static(&built), "{} is not static", built.display());
+    let folder = folder(project, arch);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join("memtrace");
     fs::copy(&built, &path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }
 
-fn folder(project: &Project) -> PathBuf {
-    project.target.join("dist")
+/// Those for other processors lie in folders of their own.
+fn folder(project: &Project, arch: Arch) -> PathBuf {
+    let folder = project.target.join("dist");
+    if arch == Arch::OWN {
+        folder
+    } else {
+        folder.join(arch.name())
+    }
 }
 
 /// Cargo without flags for this machine's own CPU, which have no place in a file for others.
-fn cargo(project: &Project) -> Command {
-    let mut cargo = project.cargo();
+fn cargo(project: &Project, arch: Arch) -> Command {
+    let mut cargo = arch.cargo(project);
     cargo
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
@@ -82,50 +95,6 @@ fn cargo(project: &Project) -> Command {
 }
 
 /// Finds what the target needs beside the compiler; installs what is missing.
-pub(crate) fn ready(project: &Project) -> Result<()> {
-    if !has_library(project) {
-        ensure!(
-            project::find_program("rustup").is_some(),
-            "this compiler has no library for {TARGET}, and there is no rustup here to get it with"
-        );
-        let mut rustup = Command::new("rustup");
-        // The toolchain that the project is built with here, not another directory's.
-        rustup.current_dir(&project.root);
-        project::without_cargo(&mut rustup);
-        project::run(rustup.args(["target", "add", TARGET]))?;
-        ensure!(
-            has_library(project),
-            "the compiler in use is not one of rustup's, and has no library for {TARGET}"
-        );
-    }
-    // The compressor of captures is C.
-    if project::find_program("musl-gcc").is_none() {
-        toolchain::install(&["musl-tools"])?;
-    }
-    Ok(())
-}
-
-/// Whether the compiler that cargo takes has the standard library for the target.
-fn has_library(project: &Project) -> bool {
-    let cargo = project.cargo();
-    let beside = Path::new(cargo.get_program()).with_file_name("rustc");
-    let rustc = if beside.is_file() {
-        beside
-    } else {
-        "rustc".into()
-    };
-    let mut command = Command::new(rustc);
-    command.args(["--print", "target-libdir", "--target", TARGET]);
-    project::output(&mut command).is_ok_and(|folder| Path::new(&folder).is_dir())
-}
-
-/// Whether a program loads no library, its loader included.
-pub(crate) fn is_static(program: &Path) -> bool {
-    let output = Command::new("ldd").arg(program).env("LC_ALL", "C").output();
-    let words = ["statically linked", "not a dynamic executable"];
-    output.is_ok_and(|output| {
-        let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text);
-        words.iter().any(|words| text.contains(words))
-    })
+pub(crate) fn ready(project: &Project, arch: Arch) -> Result<()> {
+    arch.ready(project, &arch.static_target())
 }

@@ -23,10 +23,11 @@ use anyhow::{Context, Result};
 use clap::builder::PossibleValuesParser;
 
 use crate::{
-    binaries::{Binary, Summary},
+    arch::{self, Arch},
+    binaries::Summary,
     dist,
     project::Project,
-    test,
+    test::{self, LiveTests},
 };
 use disk::{Contents, MEMTRACE, TESTS};
 use guest::{Guest, Job, Ran, Shape};
@@ -78,7 +79,7 @@ fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(SERIES.iter().map(|series| series.name))
 }
 
-/// What all boots share.
+/// What all boots of an architecture share.
 pub(crate) struct Bench<'a> {
     project: &'a Project,
     folder: PathBuf,
@@ -90,26 +91,6 @@ pub(crate) struct Bench<'a> {
 }
 
 pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
-    if let Err(error) = dist::ready(project) {
-        println!("left out: all kernels: {error:#}");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let started = Instant::now();
-    let memtrace = dist::build(project)?;
-    let tests = test::live_tests(project)?;
-    println!("built in {:.0} s", started.elapsed().as_secs_f64());
-    let started = Instant::now();
-    let bench = match Bench::ready(project, &memtrace, &tests) {
-        Ok(bench) => bench,
-        Err(error) => {
-            println!("left out: all kernels: {error:#}");
-            return Ok(ExitCode::SUCCESS);
-        }
-    };
-    println!(
-        "fetched and packed in {:.0} s",
-        started.elapsed().as_secs_f64()
-    );
     let chosen = |series: &&Series| {
         if options.series.is_empty() {
             options.all || matrix::DAILY_SERIES.contains(&series.name)
@@ -117,16 +98,20 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
             options.series.iter().any(|name| name == series.name)
         }
     };
-    let boots = options.boots();
     let mut rows = vec![];
     let mut left_out = vec![];
-    for series in SERIES.iter().filter(chosen) {
-        match bench.kernel(series) {
-            Ok(Some((package, kernel))) => {
-                rows.extend(bench.series(series, &package, &kernel, &boots)?)
+    for arch in arch::ALL {
+        let mut series: Vec<_> = SERIES.iter().filter(chosen).collect();
+        series.retain(|series| series.arch == arch);
+        if series.is_empty() {
+            continue;
+        }
+        match bench(project, arch)? {
+            Ok(bench) => bench.all(&series, &options.boots(), &mut rows, &mut left_out)?,
+            Err(error) => {
+                let names = series.iter().map(|series| series.name);
+                left_out.extend(names.map(|name| (name, format!("{error:#}"))));
             }
-            Ok(None) => left_out.push((series.name, "Debian has no such kernel now".to_owned())),
-            Err(error) => left_out.push((series.name, format!("cannot be had: {error:#}"))),
         }
     }
     for (what, reason) in &left_out {
@@ -145,28 +130,53 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     })
 }
 
+/// Builds and fetches what guests of an architecture need; the error within says what cannot be had
+/// here.
+fn bench(project: &Project, arch: Arch) -> Result<Result<Bench<'_>>> {
+    if let Err(error) = dist::ready(project, arch) {
+        return Ok(Err(error));
+    }
+    let started = Instant::now();
+    let memtrace = dist::build(project, arch)?;
+    let tests = test::live_tests_for(project, arch)?;
+    println!("built in {:.0} s", started.elapsed().as_secs_f64());
+    let started = Instant::now();
+    let bench = Bench::ready(project, arch, &memtrace, Some(&tests));
+    println!(
+        "fetched and packed in {:.0} s",
+        started.elapsed().as_secs_f64()
+    );
+    Ok(bench)
+}
+
 impl<'a> Bench<'a> {
-    /// Fetches what is needed, and packs what the guests have: memtrace and these tests.
-    pub(crate) fn ready(project: &'a Project, memtrace: &Path, tests: &[Binary]) -> Result<Self> {
-        let folder = project.target.join("kernels");
+    /// Fetches what is needed, and packs what the guests have: memtrace, and if asked these tests.
+    pub(crate) fn ready(
+        project: &'a Project,
+        arch: Arch,
+        memtrace: &Path,
+        tests: Option<&LiveTests>,
+    ) -> Result<Self> {
+        let mut folder = project.target.join("kernels");
+        if arch != Arch::OWN {
+            folder.push(arch.name());
+        }
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let tools = Tools::ready(&folder)?;
-        let workloads = if tests.is_empty() {
-            vec![]
-        } else {
-            disk::workloads(project)?
-        };
+        let tools = Tools::ready(&folder, arch)?;
         let contents = Contents {
+            arch,
             busybox: &tools.busybox,
             memtrace,
-            tests,
-            workloads: &workloads,
+            tests: tests.map_or(&[], |tests| &tests.binaries),
+            workloads: &tests
+                .map_or(Ok(vec![]), |tests| disk::workloads(project, &tests.folder))?,
         };
         let disk = disk::make(&folder, &contents)?;
-        let suites: BTreeSet<_> = SERIES.iter().map(|series| series.suite).collect();
+        let series = SERIES.iter().filter(|series| series.arch == arch);
+        let suites: BTreeSet<_> = series.map(|series| series.suite).collect();
         let suites: Vec<_> = suites.into_iter().collect();
-        let suites = Suites::open(&folder.join("suites"), &suites)?;
-        let packages = suites.names(matrix::PACKAGES)?;
+        let suites = Suites::open(&folder.join("suites"), arch, &suites)?;
+        let packages = suites.names(&matrix::packages(arch))?;
         Ok(Self {
             project,
             folder,
@@ -175,6 +185,28 @@ impl<'a> Bench<'a> {
             suites,
             packages,
         })
+    }
+
+    /// Boots each of these series on each of these machines.
+    fn all(
+        &self,
+        series: &[&'static Series],
+        boots: &[Boot],
+        rows: &mut Vec<Row>,
+        left_out: &mut Vec<(&'static str, String)>,
+    ) -> Result<()> {
+        for series in series {
+            match self.kernel(series) {
+                Ok(Some((package, kernel))) => {
+                    rows.extend(self.series(series, &package, &kernel, boots)?);
+                }
+                Ok(None) => {
+                    left_out.push((series.name, "Debian has no such kernel now".to_owned()));
+                }
+                Err(error) => left_out.push((series.name, format!("cannot be had: {error:#}"))),
+            }
+        }
+        Ok(())
     }
 
     /// The newest kernel of a series, fetched if it is not here, and its package's name; `None` if
@@ -200,7 +232,10 @@ impl<'a> Bench<'a> {
             };
             self.suites.unpack(&packages, &folder)?;
         }
-        Ok(Some((package.to_owned(), Kernel::open(&folder)?)))
+        Ok(Some((
+            package.to_owned(),
+            Kernel::open(&folder, series.arch)?,
+        )))
     }
 
     /// Boots a kernel on each of these machines and says how it went.

@@ -1,5 +1,6 @@
 //! The project's chores, one file per command: `cargo xtask help` lists them.
 
+mod arch;
 mod bench;
 mod binaries;
 mod bpf;
@@ -51,7 +52,7 @@ enum Command {
         #[arg(long, value_name = "NAME", value_parser = mutants::names())]
         mutant: Option<String>,
     },
-    /// Build memtrace as one static file for any x86-64, in target/dist.
+    /// Build memtrace as one static file for any x86-64 or arm64, in target/dist.
     Dist(dist::Options),
     /// Describe kernels in tracer/tests/kernels, for the tests of the plan: each is booted.
     KernelFacts(kernels::described::Options),

@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::project::{self, Project};
+use crate::{
+    arch::Arch,
+    project::{self, Project},
+};
 
 /// Documents that the package has beside what is generated, and where.
 const DOCUMENTS: [(&str, &str); 3] = [
@@ -36,6 +39,7 @@ const GENERATED: [(&str, &str); 4] = [
 /// Makes the package in `folder` from the static binary there and what `generated` has.
 pub(crate) fn make(
     project: &Project,
+    arch: Arch,
     folder: &Path,
     memtrace: &Path,
     generated: &Path,
@@ -61,9 +65,9 @@ pub(crate) fn make(
     let control = root.join("DEBIAN/control");
     let kib = fs::metadata(memtrace)?.len().div_ceil(1024);
     fs::create_dir_all(root.join("DEBIAN"))?;
-    fs::write(&control, text(version, kib))
+    fs::write(&control, text(version, arch, kib))
         .with_context(|| format!("cannot write {}", control.display()))?;
-    let deb = folder.join(format!("memtrace_{version}_amd64.deb"));
+    let deb = folder.join(format!("memtrace_{version}_{}.deb", arch.debian()));
     let mut dpkg = Command::new("dpkg-deb");
     dpkg.args(["--build", "--root-owner-group", "-Zxz"]);
     project::output(dpkg.arg(&root).arg(&deb))?;
@@ -80,7 +84,8 @@ fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {
 }
 
 /// What dpkg is told of the package.
-fn text(version: &str, kib: u64) -> String {
+fn text(version: &str, arch: Arch, kib: u64) -> String {
+    let arch = arch.debian();
     let maintainer = env::var("DEBFULLNAME")
         .ok()
         .zip(env::var("DEBEMAIL").ok())
@@ -89,7 +94,7 @@ fn text(version: &str, kib: u64) -> String {
             |(name, address)| format!("{name} <{address}>"),
         );
     format!(
-        "Package: memtrace\nVersion: {version}\nArchitecture: amd64\nMaintainer: {maintainer}\n\
+        "Package: memtrace\nVersion: {version}\nArchitecture: {arch}\nMaintainer: {maintainer}\n\
          Installed-Size: {kib}\nSection: utils\nPriority: optional\n\
          Description: exact peak memory of a command, a process tree or a PID\n \
          memtrace runs a command, or looks at running processes, and reports their exact\n \
@@ -100,11 +105,12 @@ fn text(version: &str, kib: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::text;
+    use super::{Arch, text};
 
     #[test]
     fn every_line_is_a_field_or_goes_on() {
-        let text = text("1.2.3", 7);
+        let text = text("1.2.3", Arch::Aarch64, 7);
+        assert!(text.contains("\nArchitecture: arm64\n"), "{text}");
         assert!(text.ends_with('\n'));
         for line in text.lines() {
             assert!(line.starts_with(' ') || line.contains(": "), "{line}");

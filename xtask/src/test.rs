@@ -12,6 +12,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
+    arch::Arch,
     binaries::{self, Binary, Summary, Terms},
     consumers::{self, Consumed},
     project::{self, Project},
@@ -66,7 +67,7 @@ fn is_named(binary: &Binary, names: &[&str]) -> bool {
 
 pub(crate) fn run(project: &Project) -> Result<ExitCode> {
     let started = Instant::now();
-    let mut all = binaries::build(project, &["--workspace", "--exclude", LIVE_PACKAGE])?;
+    let mut all = binaries::build(project.cargo(), &["--workspace", "--exclude", LIVE_PACKAGE])?;
     all.extend(live_binaries(project)?);
     println!("built in {:.0} s", started.elapsed().as_secs_f64());
 
@@ -150,18 +151,43 @@ pub(crate) fn live_binaries(project: &Project) -> Result<Vec<Binary>> {
     live_tests(project)
 }
 
+/// Without the test harness of every workload, which would hold no test.
+const LIVE_TESTS: [&str; 6] = [
+    "--package",
+    LIVE_PACKAGE,
+    "--release",
+    "--lib",
+    "--test",
+    "*",
+];
+
 /// Builds the live tests with their workloads.
 pub(crate) fn live_tests(project: &Project) -> Result<Vec<Binary>> {
-    // Without the test harness of every workload, which would hold no test.
-    let chosen = [
-        "--package",
-        LIVE_PACKAGE,
-        "--release",
-        "--lib",
-        "--test",
-        "*",
-    ];
-    binaries::build(project, &chosen)
+    binaries::build(project.cargo(), &LIVE_TESTS)
+}
+
+/// The live tests, built.
+pub(crate) struct LiveTests {
+    pub(crate) binaries: Vec<Binary>,
+    /// Where their workloads lie.
+    pub(crate) folder: PathBuf,
+}
+
+/// Builds them for a processor that may be another one than this machine's.
+pub(crate) fn live_tests_for(project: &Project, arch: Arch) -> Result<LiveTests> {
+    if arch == Arch::OWN {
+        return Ok(LiveTests {
+            binaries: live_tests(project)?,
+            folder: project.target.join("release"),
+        });
+    }
+    let target = arch.gnu_target();
+    arch.ready(project, &target)?;
+    let chosen = [&LIVE_TESTS[..], &["--target", &target]].concat();
+    Ok(LiveTests {
+        binaries: binaries::build(arch.cargo(project), &chosen)?,
+        folder: project.target.join(target).join("release"),
+    })
 }
 
 /// Whether live tests can run here, or why not.

@@ -10,8 +10,15 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{Bench, disk::MEMTRACE, guest::Job, guest::Shape, matrix::SERIES, names};
+use super::{
+    Bench,
+    disk::MEMTRACE,
+    guest::{Job, Shape},
+    matrix::{SERIES, Series},
+    names,
+};
 use crate::{
+    arch::{self, Arch},
     dist,
     project::{self, Project},
 };
@@ -32,17 +39,30 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
-    let memtrace = dist::build(project)?;
     if let Some(name) = &options.here {
+        let memtrace = dist::build(project, Arch::OWN)?;
         let text = project::output(Command::new(memtrace).args(["check", "--facts"]))?;
         write(project, name, &text)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let bench = Bench::ready(project, &memtrace, &[])?;
-    for series in &SERIES {
-        if !options.series.is_empty() && !options.series.iter().any(|name| name == series.name) {
-            continue;
+    for arch in arch::ALL {
+        let is_wanted = |series: &&Series| {
+            let names = &options.series;
+            let is_named = names.is_empty() || names.iter().any(|name| name == series.name);
+            series.arch == arch && is_named
+        };
+        let wanted: Vec<_> = SERIES.iter().filter(is_wanted).collect();
+        if !wanted.is_empty() {
+            let memtrace = dist::build(project, arch)?;
+            describe(&Bench::ready(project, arch, &memtrace, None)?, &wanted)?;
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Boots these, and writes what memtrace finds there.
+fn describe(bench: &Bench<'_>, wanted: &[&Series]) -> Result<()> {
+    for series in wanted {
         let Some((package, kernel)) = bench.kernel(series)? else {
             println!("left out: {}: Debian has no such kernel now", series.name);
             continue;
@@ -59,15 +79,19 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
         let facts: Value = serde_json::from_str(&ran.text)
             .with_context(|| format!("{package} told: {}", ran.text))?;
         let release = facts["release"].as_str().context("facts have a release")?;
-        write(project, &version(release), &ran.text)?;
+        write(bench.project, &name(release, series.arch), &ran.text)?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
-/// The series that a release belongs to.
-fn version(release: &str) -> String {
+/// The series that a release belongs to, and the architecture where it is not x86-64.
+fn name(release: &str, arch: Arch) -> String {
     let parts: Vec<_> = release.split('.').take(2).collect();
-    parts.join(".")
+    let version = parts.join(".");
+    match arch {
+        Arch::X86_64 => version,
+        Arch::Aarch64 => format!("{version}-{}", arch.debian()),
+    }
 }
 
 fn write(project: &Project, name: &str, text: &str) -> Result<()> {
@@ -81,11 +105,15 @@ fn write(project: &Project, name: &str, text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::version;
+    use super::{Arch, name};
 
     #[test]
     fn a_release_belongs_to_a_series() {
-        assert_eq!(version("6.12.117+deb12-cloud-amd64"), "6.12");
-        assert_eq!(version("7.3.4"), "7.3");
+        assert_eq!(name("6.12.117+deb12-cloud-amd64", Arch::X86_64), "6.12");
+        assert_eq!(name("7.3.4", Arch::X86_64), "7.3");
+        assert_eq!(
+            name("6.12.117+deb12-cloud-arm64", Arch::Aarch64),
+            "6.12-arm64"
+        );
     }
 }

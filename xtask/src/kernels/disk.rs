@@ -1,9 +1,9 @@
-//! The disk that all guests share: the live tests as they were built for this machine, with the
-//! libraries they load, their workloads, memtrace, and busybox for all else. A guest writes to a
-//! copy that is gone when it ends.
+//! The disk that all guests of an architecture share: the live tests with the libraries they load,
+//! their workloads, memtrace, and busybox for all else. A guest writes to a copy that is gone when
+//! it ends.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    arch::Arch,
     binaries::Binary,
     project::{self, Project},
 };
@@ -31,6 +32,7 @@ const PROGRAM_FOLDERS: [&str; 3] = ["sbin", "usr/sbin", "usr/bin"];
 
 /// What goes onto the disk.
 pub(crate) struct Contents<'a> {
+    pub(crate) arch: Arch,
     pub(crate) busybox: &'a Path,
     pub(crate) memtrace: &'a Path,
     pub(crate) tests: &'a [Binary],
@@ -54,28 +56,24 @@ pub(crate) fn make(folder: &Path, contents: &Contents<'_>) -> Result<PathBuf> {
         symlink(up, tree.path(part))?;
     }
     tree.copy(contents.busybox, "/bin/busybox")?;
-    let applets = project::output(Command::new(contents.busybox).arg("--list"))?;
-    for applet in applets.lines().filter(|applet| *applet != "busybox") {
-        symlink("busybox", tree.path("bin").join(applet))?;
-    }
     tree.write(
         "/etc/passwd",
         "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
     )?;
     tree.write("/etc/group", "root:x:0:\nnogroup:x:65534:\n")?;
     tree.copy(contents.memtrace, MEMTRACE)?;
-    let mut libraries = BTreeSet::new();
+    let mut programs = vec![];
     for test in contents.tests {
         tree.copy(&test.executable, &format!("{TESTS}/{}", test.name))?;
-        libraries.extend(loaded_by(&test.executable)?);
+        programs.push(&test.executable);
     }
     for workload in contents.workloads {
         let name = workload.file_name().context("a workload has a name")?;
         tree.copy(workload, &format!("{WORKLOADS}/{}", name.to_string_lossy()))?;
-        libraries.extend(loaded_by(workload)?);
+        programs.push(workload);
     }
-    for library in &libraries {
-        tree.copy(Path::new(library), library)?;
+    for (library, guest) in libraries(contents.arch, &programs)? {
+        tree.copy(&library, &guest)?;
     }
     let disk = folder.join("disk");
     let part = folder.join("disk.part");
@@ -109,29 +107,49 @@ fn mke2fs() -> Result<PathBuf> {
         .context("there is no mke2fs here: apt-get install e2fsprogs")
 }
 
-/// The workloads beside the test binaries.
-pub(crate) fn workloads(project: &Project) -> Result<Vec<PathBuf>> {
-    let folder = project.root.join("tests/src/bin");
+/// The workloads in the folder that they were built in.
+pub(crate) fn workloads(project: &Project, built: &Path) -> Result<Vec<PathBuf>> {
+    let sources = project.root.join("tests/src/bin");
     let sources =
-        fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
+        fs::read_dir(&sources).with_context(|| format!("cannot list {}", sources.display()))?;
     let mut found = vec![];
     for source in sources {
         let source = source?.path();
         let name = source.file_stem().context("a source file has a name")?;
-        found.push(project.release(&name.to_string_lossy()));
+        found.push(built.join(name));
     }
     found.sort();
     Ok(found)
 }
 
-/// Paths of the libraries that a program loads, its loader included.
-fn loaded_by(program: &Path) -> Result<Vec<String>> {
-    let text = project::output(Command::new("ldd").arg(program))?;
-    Ok(libraries(&text))
+/// The libraries that programs load, their loader included: where they are here, and where the guest
+/// has them.
+fn libraries(arch: Arch, programs: &[&PathBuf]) -> Result<BTreeMap<PathBuf, String>> {
+    let mut libraries = BTreeMap::new();
+    for program in programs {
+        if arch == Arch::OWN {
+            let text = project::output(Command::new("ldd").arg(program))?;
+            libraries.extend(
+                loaded(&text)
+                    .into_iter()
+                    .map(|path| (path.clone().into(), path)),
+            );
+            continue;
+        }
+        // `ldd` runs the program's loader, which does not run here. These are what Rust's load.
+        for name in ["libc.so.6", "libgcc_s.so.1", "libm.so.6"] {
+            let guest = format!("/lib/{}-linux-gnu/{name}", arch.name());
+            libraries.insert(arch.library(name)?, guest);
+        }
+        let loader = arch.loader();
+        let (_, name) = loader.rsplit_once('/').context("a loader's path")?;
+        libraries.insert(arch.library(name)?, loader.to_owned());
+    }
+    Ok(libraries)
 }
 
 /// Reads what `ldd` prints.
-fn libraries(text: &str) -> Vec<String> {
+fn loaded(text: &str) -> Vec<String> {
     let path = |line: &str| {
         let (before, _) = line.trim().split_once(" (0x")?;
         let path = before.rsplit_once("=> ").map_or(before, |(_, path)| path);
@@ -171,7 +189,7 @@ impl Tree {
 
 #[cfg(test)]
 mod tests {
-    use super::libraries;
+    use super::loaded;
 
     #[test]
     fn libraries_are_read_from_ldd() {
@@ -179,12 +197,12 @@ mod tests {
                     \tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f22)\n\
                     \t/lib64/ld-linux-x86-64.so.2 (0x00007f23)\n\tlibgone.so => not found\n";
         assert_eq!(
-            libraries(text),
+            loaded(text),
             [
                 "/lib/x86_64-linux-gnu/libc.so.6",
                 "/lib64/ld-linux-x86-64.so.2"
             ]
         );
-        assert!(libraries("\tstatically linked\n").is_empty());
+        assert!(loaded("\tstatically linked\n").is_empty());
     }
 }

@@ -15,6 +15,7 @@ use super::{
     image::{Initramfs, Kernel},
     tools::Tools,
 };
+use crate::arch::Arch;
 
 /// Begins each line that is the guest's own word: no program prints it.
 const MARK: &str = "\u{1}guest: ";
@@ -94,7 +95,7 @@ impl Guest<'_> {
     pub(crate) fn run(&self, jobs: &[Job]) -> Result<Boot> {
         fs::create_dir_all(self.folder)
             .with_context(|| format!("cannot make {}", self.folder.display()))?;
-        let script = script(jobs);
+        let script = script(jobs, self.machine());
         let initramfs = Initramfs {
             busybox: &self.tools.busybox,
             script: &script,
@@ -127,13 +128,22 @@ impl Guest<'_> {
         })
     }
 
+    fn machine(&self) -> &'static Machine {
+        match self.tools.arch {
+            Arch::X86_64 => &X86_64,
+            Arch::Aarch64 => &ARM64,
+        }
+    }
+
     fn start(&self) -> Result<Child> {
         let (program, arguments) = self.tools.qemu.split_first().context("no qemu")?;
         let Shape { possible, online } = self.shape;
         let path = |name: &str| self.file(name).display().to_string();
         let mut command = Command::new(program);
         command.args(arguments);
-        command.args("-M q35 -accel tcg,thread=multi -cpu qemu64".split(' '));
+        let machine = self.machine();
+        command.args(["-M", machine.board, "-cpu", machine.cpu]);
+        command.args(["-accel", "tcg,thread=multi"]);
         command.args("-nodefaults -no-user-config -no-reboot -display none".split(' '));
         command.args(["-smp", &possible.to_string()]);
         command.args(["-m", &self.shape.memory().to_string()]);
@@ -142,12 +152,12 @@ impl Guest<'_> {
         let disk = self.disk.display();
         let drive = format!("file={disk},format=raw,if=virtio,snapshot=on,cache=unsafe");
         command.args(["-drive", &drive]);
-        command.arg("-kernel").arg(&self.kernel.elf);
+        command.arg("-kernel").arg(&self.kernel.image);
         command.args(["-initrd", &path("initramfs")]);
-        // The emulated clock is the machine's own, whatever an old kernel thinks of it.
-        let mut words = "console=ttyS0 quiet panic=-1 reboot=t 8250.nr_uarts=4 tsc=reliable \
-                         random.trust_cpu=on"
-            .to_owned();
+        let mut words = format!(
+            "console={}0 quiet panic=-1 random.trust_cpu=on {}",
+            machine.serial, machine.words
+        );
         if online < possible {
             words += &format!(" maxcpus={online}");
         }
@@ -179,6 +189,32 @@ impl Guest<'_> {
     }
 }
 
+/// What qemu and the kernel call things on a processor's machines.
+struct Machine {
+    board: &'static str,
+    cpu: &'static str,
+    /// Name of its serial lines: the first is the console, the second brings out what jobs print.
+    serial: &'static str,
+    /// Words for the kernel.
+    words: &'static str,
+}
+
+const X86_64: Machine = Machine {
+    board: "q35",
+    cpu: "qemu64",
+    serial: "ttyS",
+    // The emulated clock is the machine's own, whatever an old kernel thinks of it.
+    words: "reboot=t 8250.nr_uarts=4 tsc=reliable",
+};
+
+const ARM64: Machine = Machine {
+    // The newest interrupt controller: older ones serve no more than eight CPUs.
+    board: "virt,gic-version=max",
+    cpu: "cortex-a57",
+    serial: "ttyAMA",
+    words: "",
+};
+
 /// A running qemu; none outlives its guest.
 struct Qemu(Child);
 
@@ -192,7 +228,7 @@ impl Drop for Qemu {
 
 /// What the guest does from its first program on. Twice the same script: in the initramfs, which
 /// brings the disk in, and again on the disk.
-fn script(jobs: &[Job]) -> String {
+fn script(jobs: &[Job], machine: &Machine) -> String {
     let mut text = SET_UP.to_owned();
     text += "{\n";
     for job in jobs {
@@ -204,8 +240,9 @@ fn script(jobs: &[Job]) -> String {
             argv.join(" ")
         );
     }
-    text += "say done\n} </dev/null | cat >/dev/ttyS1\nsleep 60\npoweroff -f\n";
+    text += "say done\n} </dev/null | cat >/dev/@SERIAL@1\nsleep 60\npoweroff -f\n";
     text.replace("@MARK@", MARK)
+        .replace("@SERIAL@", machine.serial)
 }
 
 const SET_UP: &str = r#"#!/bin/busybox sh
@@ -219,6 +256,7 @@ if [ -d /modules ]; then
     umount /dev
     exec switch_root /root /init
 fi
+/bin/busybox --install -s /bin
 export PATH=/usr/bin:/bin HOME=/root TERM=dumb MEMTRACE=/usr/bin/memtrace MEMTRACE_TEST_SLOWNESS=20 RUST_BACKTRACE=0
 mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm
@@ -239,7 +277,7 @@ echo always >/sys/kernel/mm/transparent_hugepage/enabled
 echo 512M >/sys/block/zram0/disksize
 mkswap /dev/zram0 >/dev/null
 swapon /dev/zram0
-stty -F /dev/ttyS1 raw -echo
+stty -F /dev/@SERIAL@1 raw -echo
 cd /live
 now() { cut -d' ' -f1 /proc/uptime; }
 say() { printf '\n@MARK@%s\n' "$1"; }
@@ -307,8 +345,9 @@ mod tests {
             argv: vec!["/bin/true".to_owned(), "a b".to_owned()],
             limit: 7,
         };
-        let script = script(&[job]);
+        let script = script(&[job], &ARM64);
         assert!(script.contains("timeout -s KILL 7 '/bin/true' 'a b' 2>&1\n"));
-        assert!(!script.contains("@MARK@"));
+        assert!(script.contains("stty -F /dev/ttyAMA1 "));
+        assert!(!script.contains('@'));
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::project;
+use crate::{arch::Arch, project};
 
 /// Where a bzImage says how many sectors its setup has, where its payload begins after them, and
 /// how long that is: Linux, Documentation/arch/x86/boot.rst.
@@ -30,30 +30,37 @@ const COMPRESSIONS: [(&[u8], &str); 4] = [
 
 /// A kernel's files.
 pub(crate) struct Kernel {
-    /// The kernel itself as an ELF file: a guest need not unpack it, slowly, once more.
-    pub(crate) elf: PathBuf,
+    /// The kernel itself. For x86-64 as an ELF file: a guest need not unpack it, slowly, once more.
+    pub(crate) image: PathBuf,
     modules: PathBuf,
 }
 
 impl Kernel {
     /// Finds them where a kernel's packages were unpacked.
-    pub(crate) fn open(folder: &Path) -> Result<Self> {
+    pub(crate) fn open(folder: &Path, arch: Arch) -> Result<Self> {
         let mut files = vec![];
         walk(folder, &mut files)?;
         let compressed = files
             .iter()
             .find(|path| named(path).starts_with("vmlinuz"))
             .with_context(|| format!("no kernel under {}", folder.display()))?;
-        let elf = folder.join("vmlinux");
-        if !elf.exists() {
-            let image = fs::read(compressed)
+        let image = match arch {
+            Arch::X86_64 => folder.join("vmlinux"),
+            // Not compressed, or in a way that qemu knows.
+            Arch::Aarch64 => compressed.clone(),
+        };
+        if !image.exists() {
+            let packed = fs::read(compressed)
                 .with_context(|| format!("cannot read {}", compressed.display()))?;
             let part = folder.join("vmlinux.part");
-            fs::write(&part, unpacked(payload(&image)?, OsStr::new("the kernel"))?)?;
-            fs::rename(&part, &elf)?;
+            fs::write(
+                &part,
+                unpacked(payload(&packed)?, OsStr::new("the kernel"))?,
+            )?;
+            fs::rename(&part, &image)?;
         }
         Ok(Self {
-            elf,
+            image,
             modules: folder.to_owned(),
         })
     }

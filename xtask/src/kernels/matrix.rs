@@ -3,11 +3,14 @@
 use std::fmt;
 
 use super::{guest::Shape, packages::Archive};
+use crate::arch::Arch;
 
 /// A series of kernels; the newest of it that can be had is taken.
 pub(crate) struct Series {
     /// Its name on the command line and in the table.
     pub(crate) name: &'static str,
+    /// What its kernels are built for.
+    pub(crate) arch: Arch,
     /// How its versions begin.
     version: &'static str,
     /// Where Debian has it.
@@ -27,34 +30,53 @@ const SECURITY_12: (Archive, &str) = (Archive::Security, "bookworm-security");
 const BACKPORTS_13: (Archive, &str) = (Archive::Main, "trixie-backports");
 
 /// All series, oldest first.
-pub(crate) const SERIES: [Series; 5] = [
+pub(crate) const SERIES: [Series; 7] = [
     Series {
         name: "5.10",
+        arch: Arch::X86_64,
         version: "5.10.",
         suite: (Archive::Security, "bullseye-security"),
         expected: Expected::Refuses(NO_LOOPS),
     },
     Series {
         name: "6.1",
+        arch: Arch::X86_64,
         version: "6.1.",
         suite: SECURITY_12,
         expected: Expected::Traces,
     },
     Series {
         name: "6.12",
+        arch: Arch::X86_64,
         version: "6.12.",
         suite: SECURITY_12,
         expected: Expected::Traces,
     },
     Series {
         name: "6.18",
+        arch: Arch::X86_64,
         version: "6.18.",
         suite: BACKPORTS_13,
         expected: Expected::Traces,
     },
     Series {
         name: "newest",
+        arch: Arch::X86_64,
         version: "",
+        suite: BACKPORTS_13,
+        expected: Expected::Traces,
+    },
+    Series {
+        name: "6.12-arm64",
+        arch: Arch::Aarch64,
+        version: "6.12.",
+        suite: SECURITY_12,
+        expected: Expected::Traces,
+    },
+    Series {
+        name: "6.18-arm64",
+        arch: Arch::Aarch64,
+        version: "6.18.",
         suite: BACKPORTS_13,
         expected: Expected::Traces,
     },
@@ -64,7 +86,9 @@ const NO_LOOPS: &str =
     "lacks bpf_loop, which memtrace's programs call. Linux 6.1 or later is needed";
 
 /// Packages of kernels: the image of a cloud has few drivers and all that is traced.
-pub(crate) const PACKAGES: &str = "^linux-image-[0-9].*-cloud-amd64$";
+pub(crate) fn packages(arch: Arch) -> String {
+    format!("^linux-image-[0-9].*-cloud-{}$", arch.debian())
+}
 
 impl Series {
     /// The newest package of the series among `names`.
@@ -72,7 +96,8 @@ impl Series {
         let version = |name: &'a str| {
             let version = name
                 .strip_prefix("linux-image-")?
-                .strip_suffix("-cloud-amd64")?;
+                .strip_suffix(self.arch.debian())?
+                .strip_suffix("-cloud-")?;
             // A series is not a version: `6.1-cloud-amd64` only depends on one.
             (version.starts_with(self.version) && version.matches('.').count() > 1)
                 .then(|| numbers(version))
@@ -231,7 +256,7 @@ pub(crate) const LEFT_OUT: [LeftOut; 7] = [
     LeftOut {
         file: "vm",
         test: None,
-        of: &["6.1", "6.12"],
+        of: &["6.1", "6.12", "6.12-arm64"],
         reason: NO_MMAP_LOCK,
     },
     LeftOut {
@@ -295,6 +320,7 @@ mod tests {
             Some("linux-image-7.3.4+deb13-cloud-amd64")
         );
         assert_eq!(newest("6.18"), None);
+        assert_eq!(newest("6.12-arm64"), None);
     }
 
     #[test]

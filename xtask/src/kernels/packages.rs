@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::project;
+use crate::{arch::Arch, project};
 
 /// Lists older than this are fetched again: the archive drops what has been superseded.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
@@ -32,8 +32,9 @@ pub(crate) struct Suites {
 }
 
 impl Suites {
-    /// Opens `suites`, with everything that apt keeps of them in `folder`.
-    pub(crate) fn open(folder: &Path, suites: &[(Archive, &str)]) -> Result<Self> {
+    /// Opens `suites` as machines of this architecture see them, with everything that apt keeps of them
+    /// in `folder`.
+    pub(crate) fn open(folder: &Path, arch: Arch, suites: &[(Archive, &str)]) -> Result<Self> {
         for part in ["lists/partial", "cache/archives/partial", "downloads"] {
             fs::create_dir_all(folder.join(part))
                 .with_context(|| format!("cannot make {}", folder.display()))?;
@@ -56,19 +57,21 @@ impl Suites {
             config,
         };
         let changed = suites.write("sources.list", &sources)?
-            | suites.write("apt.conf", &suites.settings())?;
+            | suites.write("apt.conf", &suites.settings(arch))?;
         suites.refresh(changed)?;
         Ok(suites)
     }
 
     /// Settings by which apt leaves the machine's own state alone.
-    fn settings(&self) -> String {
-        let folder = self.folder.display();
+    fn settings(&self, arch: Arch) -> String {
+        let (folder, arch) = (self.folder.display(), arch.debian());
         format!(
             "Dir::Etc::sourcelist \"{folder}/sources.list\";\n\
              Dir::Etc::sourceparts \"/dev/null\";\n\
              Dir::State::Lists \"{folder}/lists\";\n\
              Dir::Cache \"{folder}/cache\";\n\
+             APT::Architecture \"{arch}\";\n\
+             APT::Architectures {{ \"{arch}\"; }};\n\
              Debug::NoLocking \"true\";\n\
              APT::Sandbox::User \"\";\n\
              Acquire::Languages \"none\";\n\

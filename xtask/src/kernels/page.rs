@@ -72,7 +72,7 @@ impl Row {
     pub(crate) fn print(&self, took: Duration) {
         let passed: u64 = self.passed.iter().map(|file| file.passed).sum();
         let failed: u64 = self.passed.iter().map(|file| file.failed).sum();
-        let mut line = format!("{:<7} {:>6} CPUs", self.series, cpus(self.shape));
+        let mut line = format!("{:<10} {:>6} CPUs", self.series, cpus(self.shape));
         if self.refusal.is_some() {
             line += ", refused as it must be";
         } else {
@@ -140,7 +140,7 @@ fn text(rows: &[Row], not_had: &[(&str, String)]) -> String {
          it has every kernel, every number of CPUs and every file of tests.\n\n\
          Each kernel is Debian's for clouds, booted in qemu by software emulation, with cgroup v2 \
          and its memory controller, huge pages always and swap on zram. memtrace is the static \
-         file of `cargo xtask dist`, the same on all of them. The tests are the live tests of \
+         file of `cargo xtask dist`, the same on all kernels of an architecture. The tests are the live tests of \
          `tests/`; `5/5` is how many of a file passed and how many ran.\n\n\
          | kernel | CPUs | error bound | tests passed |\n|---|---|---|---|\n",
     );
@@ -199,8 +199,9 @@ impl Row {
         self.package.trim_start_matches("linux-image-")
     }
 
-    fn kernel(&self) -> &str {
-        self.release().trim_end_matches("-cloud-amd64")
+    fn kernel(&self) -> String {
+        let release = self.release().trim_end_matches("-cloud-amd64");
+        release.replace("-cloud-", " ")
     }
 }
 
@@ -228,6 +229,8 @@ mod tests {
             seconds: Some(1.0),
         });
         let text = text(&[row], &[]);
+        let arm64 = Row::new("6.12", "linux-image-6.12.1-cloud-arm64", Shape::whole(4));
+        assert_eq!(arm64.kernel(), "6.12.1 arm64");
         assert!(
             text.contains("| 6.12.1 | 4 | 0 bytes | exactness 6/7 |"),
             "{text}"
