@@ -37,24 +37,33 @@ impl Board {
     }
 }
 
-/// Waits until the word is at least `least`.
+/// Waits until the word, which only grows, is at least `least`.
 pub fn wait_for(word: &AtomicU32, least: u32) {
+    // Refused: the word is another. A wait that a tracer disturbs fails too, and the C library's way
+    // of telling an error must be in memory before anybody counts pages (on arm64 it is a function
+    // by itself).
+    wait_while(word, word.load(Ordering::Acquire).wrapping_sub(1));
     loop {
         let now = word.load(Ordering::Acquire);
         if now >= least {
             return;
         }
-        // SAFETY: the word lives longer than the call; a wrong wake-up is met by the loop.
-        unsafe {
-            let forever = ptr::null::<libc::timespec>();
-            libc::syscall(
-                libc::SYS_futex,
-                word.as_ptr(),
-                libc::FUTEX_WAIT,
-                now,
-                forever,
-            );
-        }
+        wait_while(word, now);
+    }
+}
+
+/// Waits for a wake-up if the word is `value`, or until the wait is disturbed.
+fn wait_while(word: &AtomicU32, value: u32) {
+    // SAFETY: the word lives longer than the call; callers look at it again.
+    unsafe {
+        let forever = ptr::null::<libc::timespec>();
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT,
+            value,
+            forever,
+        );
     }
 }
 
