@@ -7,7 +7,7 @@ mod missed;
 mod runs;
 mod user_functions;
 
-use std::{borrow::Cow, error::Error, io};
+use std::{borrow::Cow, io};
 
 use aya::{
     Btf, BtfError, Ebpf, EbpfError, Endianness,
@@ -86,17 +86,20 @@ pub enum AttachError {
 }
 
 impl AttachError {
+    /// Of a program, by its name and what it is for.
+    fn refused(program: &str, subject: &str) -> impl Fn(ProgramError) -> Self {
+        move |error| Self::Program {
+            program: program.to_owned(),
+            subject: subject.to_owned(),
+            error: Box::new(error),
+        }
+    }
+
     /// The kernel did not permit a call, whatever capabilities there are.
     pub fn is_forbidden(&self) -> bool {
-        let mut cause: Option<&(dyn Error + 'static)> = Some(self);
-        while let Some(error) = cause {
-            let system = error.downcast_ref::<io::Error>();
-            if system.and_then(io::Error::raw_os_error) == Some(libc::EPERM) {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
+        anyhow::Chain::new(self)
+            .filter_map(|error| error.downcast_ref::<io::Error>())
+            .any(|error| error.raw_os_error() == Some(libc::EPERM))
     }
 }
 
@@ -155,15 +158,10 @@ impl Live {
         let mut bpf = loader
             .load(&object)
             .map_err(|error| AttachError::Load(Box::new(error)))?;
-        let refused = |error| AttachError::Program {
-            program: "probe".to_owned(),
-            subject: "per-CPU areas".to_owned(),
-            error: Box::new(error),
-        };
         let probe: &mut RawTracePoint = program(&mut bpf, "probe")?;
         let loaded = probe.load();
         let ran = loaded.and_then(|()| probe.test_run(RawTracePointRunOptions::new()));
-        ran.map_err(refused)?;
+        ran.map_err(AttachError::refused("probe", "per-CPU areas"))?;
 
         let ledgers = Ledgers {
             spaces: take::<HashMap<MapData, _, _>>(&mut bpf, map::SPACES)?,
@@ -216,9 +214,6 @@ where
     &'a mut T: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
 {
     let found = bpf.program_mut(name).ok_or(AttachError::Object(name))?;
-    found.try_into().map_err(|error| AttachError::Program {
-        program: name.to_owned(),
-        subject: "its kind".to_owned(),
-        error: Box::new(error),
-    })
+    let program = found.try_into();
+    program.map_err(AttachError::refused(name, "its kind"))
 }

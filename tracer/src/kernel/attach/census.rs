@@ -90,9 +90,5 @@ impl Live {
 }
 
 fn census_refused(error: ProgramError) -> AttachError {
-    AttachError::Program {
-        program: "census".to_owned(),
-        subject: "who is there already".to_owned(),
-        error: Box::new(error),
-    }
+    AttachError::refused("census", "who is there already")(error)
 }

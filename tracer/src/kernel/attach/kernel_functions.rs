@@ -26,11 +26,7 @@ pub(super) fn attach(bpf: &mut Ebpf, planned: &AtFunction, types: &Btf) -> Resul
             loaded.and_then(|()| program.attach().map(drop))
         }
     };
-    attached.map_err(|error| AttachError::Program {
-        program: planned.name.to_owned(),
-        subject: planned.subject.to_owned(),
-        error: Box::new(error),
-    })
+    attached.map_err(AttachError::refused(planned.name, planned.subject))
 }
 
 impl Live {

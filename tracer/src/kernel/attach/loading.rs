@@ -8,14 +8,9 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use aya::{
-    Btf, Ebpf, EbpfLoader,
-    programs::{BtfTracePoint, ProgramError},
-};
+use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
 
 use super::{AttachError, Plan, program};
-use crate::kernel::plan::Program as Planned;
-
 /// aya's loader, in the making.
 pub struct Loader(JoinHandle<EbpfLoader<'static>>);
 
@@ -58,7 +53,7 @@ pub(super) fn load_and_attach(bpf: &mut Ebpf, plan: &Plan, types: &Btf) -> Resul
             drop(waiting);
             let loaded: Result<&mut BtfTracePoint, _> = program.try_into();
             let loaded = loaded.and_then(|program| program.load(planned.tracepoint, types));
-            loaded.map_err(|error| refused(planned, error))?;
+            loaded.map_err(AttachError::refused(planned.name, planned.subject))?;
         }
     };
     thread::scope(|scope| {
@@ -74,15 +69,7 @@ pub(super) fn load_and_attach(bpf: &mut Ebpf, plan: &Plan, types: &Btf) -> Resul
     for planned in &plan.programs {
         let program: &mut BtfTracePoint = program(bpf, planned.name)?;
         let attached = program.attach();
-        attached.map_err(|error| refused(planned, error))?;
+        attached.map_err(AttachError::refused(planned.name, planned.subject))?;
     }
     Ok(())
-}
-
-fn refused(planned: &Planned, error: ProgramError) -> AttachError {
-    AttachError::Program {
-        program: planned.name.to_owned(),
-        subject: planned.subject.to_owned(),
-        error: Box::new(error),
-    }
 }

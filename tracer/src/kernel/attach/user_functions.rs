@@ -27,25 +27,17 @@ impl Live {
             ("function_left", |function| &function.exits),
         ];
         for (name, places) in programs {
-            let refused = |subject: &str| {
-                let subject = subject.to_owned();
-                move |error| AttachError::Program {
-                    program: name.to_owned(),
-                    subject,
-                    error: Box::new(error),
-                }
-            };
             let probe: &mut UProbe = program(&mut self.bpf, name)?;
-            probe.load().map_err(refused("function phases"))?;
+            let loaded = probe.load();
+            loaded.map_err(AttachError::refused(name, "function phases"))?;
             for (number, function) in functions.iter().enumerate() {
                 for offset in places(function) {
                     let point = UProbeAttachPoint {
                         location: UProbeAttachLocation::AbsoluteOffset(*offset),
                         cookie: Some(number as u64),
                     };
-                    probe
-                        .attach(point, &function.path, UProbeScope::AllProcesses)
-                        .map_err(refused(&function.name))?;
+                    let attached = probe.attach(point, &function.path, UProbeScope::AllProcesses);
+                    attached.map_err(AttachError::refused(name, &function.name))?;
                 }
             }
         }
