@@ -15,7 +15,7 @@ use crate::{
 
 /// Before Linux 6.2 each thread counts some of its faults apart from its space (`sync_mm_rss`,
 /// memory.c), and what the kernel says of resident memory lacks them.
-fn counts_by_thread() -> bool {
+pub fn counts_by_thread() -> bool {
     static BY_THREAD: OnceLock<bool> = OnceLock::new();
     *BY_THREAD.get_or_init(|| {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");

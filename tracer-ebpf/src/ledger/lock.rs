@@ -12,9 +12,10 @@ use crate::peek::IN_ORDER;
 /// Tries to raise a number.
 const RAISES: u32 = 4;
 
-/// Tries to get a lock: some fifty microseconds. The section behind it takes a tenth of one;
-/// whoever waits longer waits for a virtual CPU that does not run, and that can take for ever.
-const SPINS: u32 = 1024;
+/// Tries to get a lock: some eight hundred microseconds. The section behind it takes a tenth of one;
+/// whoever waits longer waits for a virtual CPU that does not run. That can take for ever, but mostly
+/// it is back within a time slice, and a level that was not published stays old until the next event.
+const SPINS: u32 = 16_384;
 
 const FREE: u64 = 0;
 pub(super) const HELD: u64 = 1;

@@ -46,7 +46,7 @@ impl Counters {
                     // Not tried means without privilege: then nothing is attached.
                     Some(Fentry::Accepted) | None => return Ok(Self::ByThread),
                     Some(Fentry::Refused { why }) => {
-                        format!("{why}. A sandbox (seccomp) or a security module may forbid them")
+                        format!("{why}; a sandbox (seccomp) or a security module may forbid them")
                     }
                 };
                 Err(Refusal::CountsByThread {
