@@ -11,10 +11,10 @@ use crate::maps::PER_CPU_OFFSETS;
 /// Counters of a space: file, anonymous, swap, shared (`enum` in mm_types_task.h).
 const MEMBERS: u64 = 4;
 
-/// Tries of a scan after the first before it is given up. A counter is locked for some tens of
-/// nanoseconds, and its total moves once in a batch of pages; only a virtual CPU that stops there
-/// lasts longer.
-const SCAN_RETRIES: u32 = 64;
+/// Tries of a scan after the first before it is given up: some hundreds of microseconds. A counter is
+/// locked for some tens of nanoseconds, and its total moves once in a batch of pages; only a virtual
+/// CPU that stops there lasts longer, mostly for a time slice.
+const SCAN_RETRIES: u32 = 4096;
 
 impl Mm {
     /// The counters of a CPU lie side by side (`percpu_counter_init_many`), as the scan needs.
