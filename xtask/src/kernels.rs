@@ -366,7 +366,7 @@ const STARTED: &str = "the command has started";
 /// has not started.
 fn refusal(ran: &Ran, release: &str, words: &str) -> Result<(), String> {
     let text = ran.text.trim();
-    let expected = format!("memtrace: memtrace check tells more: this kernel ({release}) {words}");
+    let expected = format!("memtrace: this kernel ({release}) {words}. memtrace check tells more");
     if ran.code == Some(125) && text == expected {
         Ok(())
     } else {
