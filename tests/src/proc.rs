@@ -6,6 +6,7 @@ use std::{
     io::{Read, Write},
     os::unix::fs::FileExt,
     sync::OnceLock,
+    thread,
 };
 
 use crate::{
@@ -16,13 +17,25 @@ use crate::{
 /// Before Linux 6.2 each thread counts some of its faults apart from its space (`sync_mm_rss`,
 /// memory.c), and what the kernel says of resident memory lacks them.
 pub fn counts_by_thread() -> bool {
-    static BY_THREAD: OnceLock<bool> = OnceLock::new();
-    *BY_THREAD.get_or_init(|| {
+    kernel_version() < (6, 2)
+}
+
+/// The running kernel's version and patch level.
+pub fn kernel_version() -> (u32, u32) {
+    static VERSION: OnceLock<(u32, u32)> = OnceLock::new();
+    *VERSION.get_or_init(|| {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
         let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
         let mut next = || numbers.next().and_then(Result::ok).expect("a version");
-        (next(), next()) < (6, 2)
+        (next(), next())
     })
+}
+
+/// By how much the kernel's figure of one process may be off: each CPU holds back at most one page
+/// less than a batch of each of three counters (`lib/percpu_counter.c`).
+pub fn slack_bytes() -> u64 {
+    let cpus = thread::available_parallelism().expect("CPUs").get() as u64;
+    3 * cpus * ((2 * cpus).max(32) - 1) * page_bytes() as u64
 }
 
 /// Reads small files of `/proc` into memory of its own.

@@ -6,8 +6,8 @@ use std::{fs, process::Command, thread, time::Duration};
 use serde::de::DeserializeOwned;
 use tests::{
     judgement::{Judgement, Tool},
+    proc::slack_bytes,
     runner::{Memtrace, Program, workload},
-    sys::memory::page_bytes,
     truth::{self, PagesTruth, SpawnerTruth, SpikeTruth, TreeTruth},
 };
 
@@ -36,13 +36,6 @@ fn judge<T: DeserializeOwned>(tools: &str, name: &str, args: &[&str]) -> (Judgem
     outcome.assert_code(0);
     let judgement = Judgement::read(&scratch.path("judgement.json"));
     (judgement, truth::read(&scratch.path("truth.json")))
-}
-
-/// By how much a figure of the kernel's may be off for each process: three counters, of which each
-/// CPU may hold back one page less than a batch.
-fn slack_bytes() -> u64 {
-    let cpus = thread::available_parallelism().expect("CPUs").get() as u64;
-    3 * cpus * ((2 * cpus).max(32) - 1) * page_bytes() as u64
 }
 
 #[track_caller]

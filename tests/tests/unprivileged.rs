@@ -1,9 +1,10 @@
 //! A run without any capability: it says that it is not exact, and what it does state holds.
 
 use tests::{
+    proc::slack_bytes,
     report::Report,
     runner::{Memtrace, Outcome, report, workload},
-    sys::{memory::page_bytes, restrict::with_capabilities_only},
+    sys::restrict::with_capabilities_only,
     truth::{self, PagesTruth, SpikeTruth, TreeTruth},
 };
 
@@ -60,12 +61,6 @@ fn assert_holds(report: &Report, truth_bytes: u64) {
         (None, None) => assert!(sampled.peak_most_why.is_some(), "{sampled:?}"),
         other => panic!("{other:?}"),
     }
-}
-
-/// By how much the kernel's figure of one process may be off.
-fn slack_bytes() -> u64 {
-    let cpus = std::thread::available_parallelism().expect("CPUs").get() as u64;
-    3 * cpus * ((2 * cpus).max(32) - 1) * page_bytes() as u64
 }
 
 #[test]

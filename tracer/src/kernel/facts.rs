@@ -331,6 +331,11 @@ impl Facts {
         found.map(|tracepoint| tracepoint.arguments)
     }
 
+    /// Whether programs may be attached to a function, as far as it was tried.
+    pub fn accepts_programs_at(&self, function: &str) -> bool {
+        self.functions.contains_key(function) && self.fentry == Some(Fentry::Accepted)
+    }
+
     /// What programs can attach to, by the kernel's numbers.
     pub fn attachable(&self) -> Vec<Named> {
         let named = |id: &u32, kind, name| Named {

@@ -1,7 +1,7 @@
 //! Where an exec is seen before its new program is in place.
 
 use super::functions::{At, AtFunction};
-use crate::kernel::facts::{Facts, Fentry, functions::EXEC};
+use crate::kernel::facts::{Facts, functions::EXEC};
 
 /// Subject of the hook at the entry of a program.
 pub(super) const ENTRY: &str = "entry of a program";
@@ -23,7 +23,7 @@ pub(super) enum SeenAt {
 pub(super) fn seen_at(facts: &Facts) -> SeenAt {
     if !wants_functions(facts) {
         SeenAt::Tracepoint
-    } else if facts.functions.contains_key(EXEC) && facts.fentry == Some(Fentry::Accepted) {
+    } else if facts.accepts_programs_at(EXEC) {
         SeenAt::Function
     } else {
         SeenAt::Late

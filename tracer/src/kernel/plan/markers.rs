@@ -1,7 +1,7 @@
 //! Where the marker call is seen: it is a `prctl` with an option that no kernel knows.
 
 use super::functions::{At, AtFunction};
-use crate::kernel::facts::{Facts, Fentry, functions::PRCTL};
+use crate::kernel::facts::{Facts, functions::PRCTL};
 
 /// Subject of the hook that answers the marker call.
 pub const MARKERS: &str = "phase markers";
@@ -29,7 +29,7 @@ pub(super) fn wants_functions(facts: &Facts) -> bool {
 pub(super) fn seen_by(facts: &Facts) -> SeenBy {
     if !wants_functions(facts) {
         SeenBy::Tracepoint
-    } else if facts.functions.contains_key(PRCTL) && facts.fentry == Some(Fentry::Accepted) {
+    } else if facts.accepts_programs_at(PRCTL) {
         SeenBy::Function
     } else {
         SeenBy::SystemCalls
