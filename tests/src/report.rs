@@ -126,12 +126,23 @@ pub struct Certainty {
     pub lost_by_cpu: Vec<u64>,
     /// The stream against the ledger.
     pub stream: Stream,
+    /// What served each subject.
+    pub hooks: Vec<Hook>,
     /// Stated weaknesses.
     pub doubts: Vec<Doubt>,
     /// Keys that are null, and why.
     pub absent: Vec<Absent>,
     /// Of a run that was looked at only.
     pub sampled: Option<Sampled>,
+}
+
+/// A place in the kernel where programs were attached.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Hook {
+    /// What it serves.
+    pub subject: String,
+    /// How the kernel names it.
+    pub via: String,
 }
 
 /// Of a run that was looked at only.

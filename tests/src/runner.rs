@@ -311,7 +311,11 @@ impl Default for Memtrace {
         );
         let mut command = Command::new(memtrace());
         // Whoever elevated the test must not decide as whom the workloads run.
-        for name in ["SUDO_UID", "SUDO_GID", "SUDO_USER", "MEMTRACE_BPF_OBJECT"] {
+        let of_user = ["SUDO_UID", "SUDO_GID", "SUDO_USER"];
+        for name in of_user
+            .into_iter()
+            .chain(["MEMTRACE_BPF_OBJECT", "MEMTRACE_WITHOUT"])
+        {
             command.env_remove(name);
         }
         if let Some(object) = env::var_os("MEMTRACE_TEST_OBJECT") {
@@ -336,6 +340,12 @@ impl Memtrace {
     /// Adds options.
     pub fn options<S: AsRef<OsStr>>(mut self, options: &[S]) -> Self {
         self.command.args(options);
+        self
+    }
+
+    /// As on a kernel without these tracepoints.
+    pub fn without(mut self, tracepoints: &[&str]) -> Self {
+        self.command.env("MEMTRACE_WITHOUT", tracepoints.join(","));
         self
     }
 

@@ -16,3 +16,4 @@ pub mod process;
 mod rss;
 mod syscalls;
 mod vm;
+mod vm_function;

@@ -26,7 +26,7 @@ pub use self::{
     cached::{begin_sync, end_sync, forget_cache, is_syncing, note_cache, seed_cache},
     change::{changed, publish, scan},
     cut::{cut, cut_target},
-    lock::bump,
+    lock::{bump, raise},
     span::{close, open, part},
 };
 use crate::{

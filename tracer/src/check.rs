@@ -1,7 +1,7 @@
 //! `memtrace check`: what this kernel and user allow, which hook serves what, how far the figures
 //! can be wrong, and the command that mends what is missing.
 
-use std::{collections::BTreeSet, fmt::Write as _, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use crate::{
     host,
@@ -26,7 +26,7 @@ pub fn describe() -> (String, bool) {
         env!("CARGO_PKG_VERSION")
     );
     let held = privilege::effective();
-    let facts = Facts::read(Path::new("/"));
+    let facts = Facts::of_running_kernel();
     let mut problems: Vec<String> = Vec::new();
     if let Ok(facts) = &facts {
         line(

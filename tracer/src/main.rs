@@ -119,7 +119,7 @@ fn tell_check() -> Result<ExitCode, Failure> {
 }
 
 fn tell_facts() -> Result<ExitCode, Failure> {
-    let mut facts = Facts::read(Path::new("/")).map_err(anyhow::Error::from)?;
+    let mut facts = Facts::of_running_kernel().map_err(anyhow::Error::from)?;
     if privilege::check(&privilege::effective()).is_ok() {
         facts = facts.with_fentry_tried();
     }

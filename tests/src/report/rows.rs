@@ -13,7 +13,7 @@ pub fn exited(code: i32) -> Option<Exit> {
 }
 
 /// Calls of virtual memory.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Vm {
     /// `mmap`.
     pub mmap: Calls,
@@ -32,7 +32,7 @@ pub struct Vm {
 }
 
 /// Calls that make a mapping larger or smaller.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct CallsBothWays {
     /// How many made it larger.
     pub count: u64,

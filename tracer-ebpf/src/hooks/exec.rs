@@ -12,7 +12,7 @@ use tracer_common::{
 
 use crate::{
     emit,
-    hooks::{mark, process::join},
+    hooks::{mark, process::join, vm},
     ledger,
     maps::{FOUND, TASKS},
     peek::{Mm, Thread, bprm_mm, current_tgid, nothing},
@@ -114,6 +114,7 @@ pub fn entered(thread: Thread) {
     if EXEC_OPENS_LATE.load() != 0 {
         open_late(mm, task);
     }
+    vm::loaded(mm);
     tell(thread, mm, task);
     // `de_thread` (exec.c) makes the thread that execs the leader.
     task.leader = thread.address();

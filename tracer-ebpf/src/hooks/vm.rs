@@ -73,18 +73,14 @@ pub fn let_go(mm: Mm, write: u64) {
 
 /// A writer is done; `goes_on` if it keeps the lock for reading, as what unmaps does.
 #[inline(never)]
-fn wrote(mm: Mm, space: *mut Space, goes_on: bool) {
+pub fn wrote(mm: Mm, space: *mut Space, goes_on: bool) {
     let own = Thread::current();
     let total = mm.total_vm();
     // SAFETY: a live map value, written by one CPU at a time: the lock's holder.
     unsafe {
         let vm = &raw mut (*space).vm;
         (*vm).writing = 0;
-        if total > (*vm).peak {
-            (*vm).peak = total;
-        }
         let moved = total as i64 - (*vm).before as i64;
-        let break_moved = mm.brk() as i64 - (*vm).before_brk as i64;
         let registers = own.registers();
         let is_own = own.mm_address() == mm.address() && registers.is_64_bit();
         let (sort, pages) = match registers.call() {
@@ -98,18 +94,10 @@ fn wrote(mm: Mm, space: *mut Space, goes_on: bool) {
                 (call::MMAP, if fixed { asked } else { moved as u64 })
             }
             Call::Munmap if is_own && goes_on => (call::MUNMAP, to_pages(registers.second())),
-            Call::Brk if is_own => {
-                if break_moved == 0 {
-                    return;
-                }
-                let from = to_pages((*vm).before_brk);
-                let to = to_pages(mm.brk());
-                if to >= from {
-                    (call::BRK, to - from)
-                } else {
-                    (call::BRK_SHRUNK, from - to)
-                }
-            }
+            Call::Brk if is_own => match break_moved((*vm).before_brk, mm.brk()) {
+                Some(found) => found,
+                None => return,
+            },
             Call::Mremap if is_own => match remapped(registers, moved, goes_on) {
                 Some(found) => found,
                 None => {
@@ -123,11 +111,48 @@ fn wrote(mm: Mm, space: *mut Space, goes_on: bool) {
             _ if goes_on && moved > 0 => (call::STACK, moved as u64),
             _ => (call::OTHER, moved.unsigned_abs()),
         };
-        let counted = &raw mut (*vm).calls[sort as usize & (call::COUNT - 1)];
-        (*counted).count += 1;
-        (*counted).pages += pages;
+        count(space, sort, pages, total);
+    }
+}
+
+/// Counts a call that left the space with `total` pages. Others may count at the same time, where
+/// the lock is not held here.
+#[inline(always)]
+pub fn count(space: *mut Space, sort: u32, pages: u64, total: u64) {
+    // SAFETY: `space` is a live map value, and the index is masked to the array's length.
+    unsafe {
+        ledger::raise((&raw mut (*space).vm.peak).cast(), total as i64);
+        let counted = &raw mut (*space).vm.calls[sort as usize & (call::COUNT - 1)];
+        ledger::bump(&raw mut (*counted).count, 1);
+        ledger::bump(&raw mut (*counted).pages, pages);
         emit::vm_changed((*space).id, sort, pages, total);
     }
+}
+
+/// A program has been loaded into its space: not all hooks see every part of that.
+#[inline(always)]
+pub fn loaded(mm: Mm) {
+    if let Some(space) = ledger::find(mm) {
+        // SAFETY: a live map value of the running process, which does nothing else now.
+        unsafe {
+            ledger::raise((&raw mut (*space).vm.peak).cast(), mm.total_vm() as i64);
+            (*space).vm.before_brk = mm.brk();
+        }
+    }
+}
+
+/// What a `brk` did; `None` if the break is where it was.
+#[inline(always)]
+pub fn break_moved(before: u64, now: u64) -> Option<(u32, u64)> {
+    if now == before {
+        return None;
+    }
+    let (from, to) = (to_pages(before), to_pages(now));
+    Some(if to >= from {
+        (call::BRK, to - from)
+    } else {
+        (call::BRK_SHRUNK, from - to)
+    })
 }
 
 /// What an `mremap` did; `None` if the size is what it was.
@@ -150,7 +175,7 @@ fn remapped(registers: Registers, moved: i64, goes_on: bool) -> Option<(u32, u64
 }
 
 #[inline(always)]
-fn to_pages(bytes: u64) -> u64 {
+pub fn to_pages(bytes: u64) -> u64 {
     let shift = PAGE_SHIFT.load();
     (bytes + (1 << shift) - 1) >> shift
 }

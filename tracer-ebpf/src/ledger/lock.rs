@@ -57,8 +57,12 @@ pub unsafe fn bump(word: *mut u64, amount: u64) -> u64 {
 
 /// Raises `word` to `value` if it is lower. Another CPU wins a round at most once for each value
 /// that it raises, so a few rounds settle it.
+///
+/// # Safety
+///
+/// As for [`bump`].
 #[inline(always)]
-pub(super) unsafe fn raise(word: *mut i64, value: i64) {
+pub unsafe fn raise(word: *mut i64, value: i64) {
     let mut tries = 0;
     while tries < RAISES {
         // SAFETY: as in `compare_exchange`.

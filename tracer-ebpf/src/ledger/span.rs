@@ -96,6 +96,7 @@ pub fn open(mm: Mm, process: u32, via: u32, beside: Option<Mm>) -> u32 {
         (*space).start = (*space).level;
         (*space).vm.peak = mm.total_vm();
         (*space).vm.before = (*space).vm.peak;
+        (*space).vm.before_brk = mm.brk();
         unlock(&raw mut (*space).lock);
         emit::life::<SpaceOpened>(kind::SPACE_OPENED, |record| {
             record.write(SpaceOpened {

@@ -3,145 +3,27 @@
 //! [`Facts`] is plain data. It can be read from a described kernel (files under another root) as
 //! well as from the running one, so that [`super::plan`] is tested without any kernel.
 
+mod names;
+
 use std::{
     collections::BTreeMap,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
+use self::names::{
+    ARM64_REGISTERS, BASE_OFFSETS, CONTROLLERS, FUNCTIONS, HELPERS, OFFSETS, PREEMPTIBLE_GUARD,
+    STRUCTURES, TRACEPOINTS,
+};
+pub use self::names::{base, functions, structures};
 use super::{
     btf::{Btf, BtfError},
     fentry,
     outline::{Kind, Named},
 };
 use crate::cgroup::Hierarchy;
-
-/// BTF tracepoints that some plan uses.
-const TRACEPOINTS: [&str; 13] = [
-    "rss_stat",
-    "exit_mmap",
-    "task_newtask",
-    "sched_prepare_exec",
-    "sched_process_exec",
-    "sched_process_exit",
-    "sched_process_free",
-    "mmap_lock_acquire_returned",
-    "mmap_lock_released",
-    "task_prctl_unknown",
-    "sys_exit",
-    "cgroup_attach_task",
-    "mark_victim",
-];
-
-/// Enum of the functions of the kernel that every program may call, and those that not every kernel
-/// has.
-const HELPERS: (&str, [&str; 2]) = (
-    "bpf_func_id",
-    ["BPF_FUNC_loop", "BPF_FUNC_map_lookup_percpu_elem"],
-);
-
-/// Enum of the cgroup controllers, and the name of ours.
-const CONTROLLERS: (&str, &str) = ("cgroup_subsys_id", "memory_cgrp_id");
-
-/// Functions that better hooks would need, and those that programs call.
-const FUNCTIONS: [&str; 8] = [
-    functions::FAULT_HANDLER,
-    functions::SYNC,
-    functions::EXEC,
-    functions::PRCTL,
-    functions::TASKS,
-    functions::CAST,
-    functions::PREEMPT_DISABLE,
-    functions::PREEMPT_ENABLE,
-];
-
-/// Names of functions that programs are attached to or call.
-pub mod functions {
-    /// Resolves a page fault.
-    pub const FAULT_HANDLER: &str = "handle_mm_fault";
-    /// Adds what a thread counted apart to its space's counters (before Linux 6.2).
-    pub const SYNC: &str = "sync_mm_rss";
-    /// Leaves the old program: the point of no return of an exec.
-    pub const EXEC: &str = "begin_new_exec";
-    /// Asks the security modules about a `prctl` call, the first thing that one does.
-    pub const PRCTL: &str = "security_task_prctl";
-    /// Stands for the list of all tasks.
-    pub const TASKS: &str = "bpf_iter_task";
-    /// Makes an address one that may be read.
-    pub const CAST: &str = "bpf_rdonly_cast";
-    /// Turns preemption off.
-    pub const PREEMPT_DISABLE: &str = "bpf_preempt_disable";
-    /// Turns it on again.
-    pub const PREEMPT_ENABLE: &str = "bpf_preempt_enable";
-}
-
-/// Structs as which programs read what is at an address.
-const STRUCTURES: [&str; 2] = [structures::TWO_WORDS, structures::SPACE];
-
-/// Names of structs whose numbers programs are told.
-pub mod structures {
-    /// Two words and nothing else.
-    pub const TWO_WORDS: &str = "timespec64";
-    /// An address space.
-    pub const SPACE: &str = "mm_struct";
-}
-
-/// What a tracepoint holds while its programs run, if they may be preempted (Linux 7.0, where
-/// `__DECLARE_TRACE` came to guard them by it).
-const PREEMPTIBLE_GUARD: &str = "class_srcu_fast_notrace_t";
-
-macro_rules! offset_table {
-    ($($symbol:ident = $structure:literal $field:literal;)+) => {
-        /// Every offset that the kernel side loads: symbol, struct, field.
-        const OFFSETS: &[(&str, &str, &str)] = &[$((stringify!($symbol), $structure, $field)),+];
-    };
-}
-tracer_common::offsets!(offset_table);
-
-/// Offsets from which others are made: symbol, struct, field.
-const BASE_OFFSETS: [(&str, &str, &str); 7] = [
-    (base::RSS_STAT, "mm_struct", "rss_stat"),
-    (base::SPACE_COUNTS, "mm_rss_stat", "count"),
-    (base::CACHE, "task_struct", "rss_stat"),
-    (base::CACHE_COUNTS, "task_rss_stat", "count"),
-    (base::LOCK, "percpu_counter", "lock"),
-    (base::COUNT, "percpu_counter", "count"),
-    (base::COUNTERS, "percpu_counter", "counters"),
-];
-
-/// Where arm64 keeps what the kernel side calls by the same names: symbol, field of `pt_regs`, and how
-/// far into that, bytes. `regs` are the registers x0 and on; what was in x0 at the call is apart,
-/// since the result comes there.
-const ARM64_REGISTERS: [(&str, &str, u64); 8] = [
-    ("REGS_CALL", "syscallno", 0),
-    ("REGS_FIRST", "orig_x0", 0),
-    ("REGS_SECOND", "regs", 8),
-    ("REGS_THIRD", "regs", 16),
-    ("REGS_FOURTH", "regs", 24),
-    ("REGS_FIFTH", "regs", 32),
-    ("REGS_SIXTH", "regs", 40),
-    ("REGS_MODE", "pstate", 0),
-];
-
-/// Names of the offsets that only the plan uses.
-pub mod base {
-    /// `mm_struct.rss_stat`.
-    pub const RSS_STAT: &str = "mm_struct.rss_stat";
-    /// `mm_rss_stat.count`: a space's counters before Linux 6.2.
-    pub const SPACE_COUNTS: &str = "mm_rss_stat.count";
-    /// `task_struct.rss_stat`: what a thread counts apart from its space, before Linux 6.2.
-    pub const CACHE: &str = "task_struct.rss_stat";
-    /// `task_rss_stat.count`.
-    pub const CACHE_COUNTS: &str = "task_rss_stat.count";
-    /// `percpu_counter.lock`.
-    pub const LOCK: &str = "percpu_counter.lock";
-    /// `percpu_counter.count`.
-    pub const COUNT: &str = "percpu_counter.count";
-    /// `percpu_counter.counters`.
-    pub const COUNTERS: &str = "percpu_counter.counters";
-}
 
 /// Why facts could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -323,6 +205,22 @@ impl Facts {
                 .map_or("none", |hierarchy| hierarchy.version())
                 .to_owned(),
         })
+    }
+
+    /// Reads those of the running kernel, but for the tracepoints that `MEMTRACE_WITHOUT` names: with
+    /// that the tests see what becomes of a run on a kernel that lacks them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Facts::read`].
+    pub fn of_running_kernel() -> Result<Self, FactsError> {
+        let mut facts = Self::read(Path::new("/"))?;
+        if let Some(without) = env::var_os("MEMTRACE_WITHOUT") {
+            let without = without.to_string_lossy();
+            let is_named = |name: &str| without.split(',').any(|named| named == name);
+            facts.tracepoints.retain(|name, _| !is_named(name));
+        }
+        Ok(facts)
     }
 
     /// Number of arguments of a tracepoint; `None` if it is not there.

@@ -9,11 +9,13 @@ pub mod functions;
 mod globals;
 mod markers;
 mod table;
+mod vm;
 
 use tracer_common::{layout::global, limits::MAX_CPUS};
 
 pub use self::markers::MARKERS;
-pub use self::table::{OUT_OF_MEMORY, SYSTEM_CALLS, VIRTUAL_MEMORY};
+pub use self::table::{OUT_OF_MEMORY, SYSTEM_CALLS};
+pub use self::vm::VIRTUAL_MEMORY;
 use self::{
     counters::Counters,
     functions::AtFunction,
@@ -220,12 +222,14 @@ impl Plan {
                 remedy: "use a kernel that has bpf_preempt_disable".to_owned(),
             });
         }
+        doubts.extend(vm::doubt(facts));
         let fault_latency = faults::latency(asked, facts);
         Ok(Self {
             programs,
             at_functions: (counters.programs().iter().copied())
                 .chain(entries::programs(facts))
                 .chain(markers::programs(facts))
+                .chain(vm::programs(facts))
                 .chain(faults::programs(&fault_latency))
                 .collect(),
             counts_by_thread: counters == Counters::ByThread,

@@ -34,7 +34,7 @@ impl Session {
     ) -> Result<Self, Failure> {
         let loader = Loader::start();
         let page_bytes = host::page_bytes();
-        let mut facts = Facts::read(std::path::Path::new("/")).context(
+        let mut facts = Facts::of_running_kernel().context(
             "memtrace needs a kernel built with CONFIG_DEBUG_INFO_BTF; memtrace check tells more",
         )?;
         let asked = Asked {

@@ -154,6 +154,7 @@ pub(crate) const ALL: &[&str] = &[
     "phases",
     "functions",
     "vm",
+    "hooks",
     "history",
     "latency",
     "capture",
@@ -206,30 +207,14 @@ pub(crate) const DAILY_SERIES: [&str; 3] = ["6.1", "6.12", "newest"];
 /// Tests that are not run in a guest.
 pub(crate) struct LeftOut {
     pub(crate) file: &'static str,
-    /// One test; `None` for the whole file.
-    pub(crate) test: Option<&'static str>,
-    /// The series that it is left out of; none for all of them.
-    pub(crate) of: &'static [&'static str],
+    pub(crate) test: &'static str,
     pub(crate) reason: &'static str,
-}
-
-impl LeftOut {
-    /// Whether it is left out of this series.
-    pub(crate) fn concerns(&self, series: &Series) -> bool {
-        self.of.is_empty() || self.of.contains(&series.name)
-    }
 }
 
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.file)?;
-        if let Some(test) = self.test {
-            write!(f, "::{test}")?;
-        }
-        if !self.of.is_empty() {
-            write!(f, " on {}", self.of.join(", "))?;
-        }
-        write!(f, ": {}", self.reason)
+        let Self { file, test, reason } = self;
+        write!(f, "{file}::{test}: {reason}")
     }
 }
 
@@ -237,50 +222,35 @@ const NO_PYTHON: &str = "the guest has no python3";
 
 const STORM: &str = "millions of page faults, which take an emulated CPU too long";
 
-const NO_MMAP_LOCK: &str = "mmap_lock's tracepoints tell a path there, which costs every process \
-     time: memtrace does not use them, and says so by a doubt";
-
-pub(crate) const LEFT_OUT: [LeftOut; 7] = [
+pub(crate) const LEFT_OUT: [LeftOut; 6] = [
     LeftOut {
         file: "threads",
-        test: Some("plateau_of_hopping_threads_in_50_of_50_runs"),
-        of: &[],
+        test: "plateau_of_hopping_threads_in_50_of_50_runs",
         reason: STORM,
     },
     LeftOut {
         file: "history",
-        test: Some("two_million_faults_of_four_threads_with_nothing_lost"),
-        of: &[],
+        test: "two_million_faults_of_four_threads_with_nothing_lost",
         reason: STORM,
     },
     LeftOut {
-        file: "vm",
-        test: None,
-        of: &["6.1", "6.12", "6.12-arm64"],
-        reason: NO_MMAP_LOCK,
-    },
-    LeftOut {
         file: "tree",
-        test: Some("posix_spawned_child_of_a_large_python"),
-        of: &[],
+        test: "posix_spawned_child_of_a_large_python",
         reason: NO_PYTHON,
     },
     LeftOut {
         file: "judge",
-        test: Some("misses_are_those_of_30_runs_of_real_pollers"),
-        of: &[],
+        test: "misses_are_those_of_30_runs_of_real_pollers",
         reason: NO_PYTHON,
     },
     LeftOut {
         file: "judge_live",
-        test: Some("only_the_command_counts_where_a_tool_runs_it"),
-        of: &[],
+        test: "only_the_command_counts_where_a_tool_runs_it",
         reason: NO_PYTHON,
     },
     LeftOut {
         file: "tree",
-        test: Some("forked_child_of_a_large_python"),
-        of: &[],
+        test: "forked_child_of_a_large_python",
         reason: NO_PYTHON,
     },
 ];
@@ -342,8 +312,6 @@ mod tests {
     fn what_is_left_out_is_in_a_file_that_is_run() {
         for left_out in &LEFT_OUT {
             assert!(ALL.contains(&left_out.file), "{left_out}");
-            let known = |name: &&str| SERIES.iter().any(|series| series.name == *name);
-            assert!(left_out.of.iter().all(known), "{left_out}");
         }
         for series in DAILY_SERIES {
             assert!(SERIES.iter().any(|known| known.name == series));

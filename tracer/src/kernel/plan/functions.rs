@@ -43,5 +43,6 @@ pub fn may_be_wanted(asked: &Asked, facts: &Facts) -> bool {
     asked.fault_latency
         || super::markers::wants_functions(facts)
         || super::entries::wants_functions(facts)
+        || super::vm::wants_functions(facts)
         || super::counters::Counters::wants_functions(facts)
 }

@@ -42,10 +42,16 @@ const OPTIONAL_OFFSETS: [&str; 18] = [
 
 macro_rules! symbols {
     ($($symbol:ident = $structure:literal $field:literal;)+) => {
-        pub(super) const SYMBOLS: &[&str] = &[$(stringify!($symbol)),+];
+        const SYMBOLS: &[&str] = &[$(stringify!($symbol)),+];
     };
 }
 tracer_common::offsets!(symbols);
+
+/// The registers of a call are where the kernel side looks for them.
+pub(super) fn has_registers(facts: &Facts) -> bool {
+    let mut registers = SYMBOLS.iter().filter(|symbol| symbol.starts_with("REGS_"));
+    registers.all(|symbol| facts.offsets.contains_key(*symbol))
+}
 
 /// Preemption is turned off only where it is on.
 pub(super) fn calls(facts: &Facts) -> Calls {

@@ -4,8 +4,9 @@ use super::{
     Asked, Program,
     entries::{self, SeenAt},
     faults::{self, FAULT_LATENCY},
-    globals::SYMBOLS,
+    globals::has_registers,
     markers::{self, MARKERS, SeenBy},
+    vm,
 };
 use crate::kernel::facts::Facts;
 
@@ -56,33 +57,20 @@ impl Row {
     }
 }
 
-/// The tracepoints of `mmap_lock` tell no path of a cgroup (they did before 6.13, at a cost to
-/// every process), and the registers of a call are where the kernel side looks for them.
-fn tells_vm(facts: &Facts) -> bool {
-    let plain = facts.arguments("mmap_lock_acquire_returned") == Some(3)
-        && facts.arguments("mmap_lock_released") == Some(2);
-    plain && has_registers(facts)
-}
-
-fn has_registers(facts: &Facts) -> bool {
-    let mut registers = SYMBOLS.iter().filter(|symbol| symbol.starts_with("REGS_"));
-    registers.all(|symbol| facts.offsets.contains_key(*symbol))
-}
-
-const NO_VM: Option<(&str, &str)> = Some((
-    "no-virtual-memory",
-    "calls of mmap, munmap, mremap and brk are not counted: this kernel does not tell who changed \
-     the size of an address space",
-));
-
-/// Subject of the hooks that see calls of virtual memory.
-pub const VIRTUAL_MEMORY: &str = "virtual memory";
 /// Subject of the hook that sees system calls; where there is no better one, it answers the marker
 /// call too.
 pub const SYSTEM_CALLS: &str = "system calls";
 
 /// Subject of the hook that sees whom the kernel kills for want of memory.
 pub const OUT_OF_MEMORY: &str = "out of memory";
+
+const fn at_lock(tracepoint: &'static str, again: &'static str) -> Row {
+    Row {
+        needed: |_, facts| vm::seen_by(facts) != vm::SeenBy::Functions,
+        serves: |facts| vm::seen_by(facts) == vm::SeenBy::Lock,
+        ..row(tracepoint, vm::VIRTUAL_MEMORY, vm::NOTHING).again(again)
+    }
+}
 
 /// Which program serves which subject. Those that the kernel takes longest to check come early,
 /// so that no CPU is left with one when the others are done.
@@ -134,15 +122,8 @@ pub(super) const TABLE: [Row; 14] = [
             )),
         )
     },
-    Row {
-        serves: tells_vm,
-        ..row("mmap_lock_acquire_returned", VIRTUAL_MEMORY, NO_VM)
-            .again("mmap_lock_acquire_returned_again")
-    },
-    Row {
-        serves: tells_vm,
-        ..row("mmap_lock_released", VIRTUAL_MEMORY, NO_VM).again("mmap_lock_released_again")
-    },
+    at_lock(vm::TRACEPOINTS[0], "mmap_lock_acquire_returned_again"),
+    at_lock(vm::TRACEPOINTS[1], "mmap_lock_released_again"),
     Row {
         needed: |asked, _| asked.follows_cgroup,
         ..row("cgroup_attach_task", "cgroups", None).again("cgroup_attach_task_again")
