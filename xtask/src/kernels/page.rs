@@ -22,8 +22,8 @@ pub(crate) struct Row {
     series: &'static str,
     package: String,
     shape: Shape,
-    /// Tracepoints by what they serve, as memtrace names them.
-    hooks: Vec<(String, String)>,
+    /// What serves which subject, as memtrace names them.
+    hooks: Vec<(String, Vec<String>)>,
     doubts: Vec<String>,
     bound: String,
     pub(crate) refusal: Option<String>,
@@ -56,9 +56,11 @@ impl Row {
     /// Reads what `memtrace check` said in the guest.
     pub(crate) fn take_check(&mut self, text: &str) {
         for entry in entries(text) {
-            if let Some((subject, hook)) = entry.split_once("tp_btf/") {
-                self.hooks
-                    .push((subject.trim().to_owned(), hook.to_owned()));
+            if let Some((subject, hook)) = hook(&entry) {
+                match self.hooks.iter_mut().find(|(known, _)| known == subject) {
+                    Some((_, hooks)) => hooks.push(hook.to_owned()),
+                    None => (self.hooks).push((subject.to_owned(), vec![hook.to_owned()])),
+                }
             } else if let Some(doubt) = entry.strip_prefix("doubt: ") {
                 self.doubts.push(doubt.to_owned());
             } else if let Some(bound) = entry.strip_prefix("error bound: ") {
@@ -105,6 +107,15 @@ impl Row {
         let files: Vec<_> = self.passed.iter().map(count).collect();
         files.join(", ")
     }
+}
+
+/// A subject and what serves it: a tracepoint by its bare name, a function with where in it.
+fn hook(entry: &str) -> Option<(&str, &str)> {
+    let (subject, via) = entry.split_once("  ")?;
+    let via = via.trim();
+    let is_function = via.starts_with("fentry/") || via.starts_with("fexit/");
+    let hook = via.strip_prefix("tp_btf/").or(is_function.then_some(via))?;
+    Some((subject, hook))
 }
 
 /// The entries of the text: each begins with two spaces, further lines of it with more.
@@ -165,7 +176,7 @@ fn text(rows: &[Row], not_had: &[(&str, String)]) -> String {
         let hooks: Vec<_> = row
             .hooks
             .iter()
-            .map(|(subject, hook)| format!("{subject} by `{hook}`"))
+            .map(|(subject, hooks)| format!("{subject} by `{}`", hooks.join("`, `")))
             .collect();
         let _ = writeln!(text, "- **{}**: {}.", row.kernel(), hooks.join(", "));
         for doubt in &row.doubts {
@@ -215,11 +226,22 @@ mod tests {
         row.take_check(
             "memtrace 0.1.0: what can be traced here\n\n  kernel                   6.12.1\n\n  \
              forks                    tp_btf/task_newtask\n  \
+             resident memory          tp_btf/rss_stat\n  \
+             resident memory          fexit/handle_mm_fault\n  \
+             processes already there  iter/task\n  \
              doubt: calls of mmap are\n         not counted\n  \
              error bound: 0 bytes. Every change is\n               seen.\n\nEverything is here.\n",
         );
-        let hook = ("forks".to_owned(), "task_newtask".to_owned());
-        assert_eq!(row.hooks, [hook]);
+        let by = |subject: &str, hooks: &[&str]| {
+            let hooks = hooks.iter().map(|hook| (*hook).to_owned());
+            (subject.to_owned(), hooks.collect())
+        };
+        let resident = ["rss_stat", "fexit/handle_mm_fault"];
+        let hooks = [
+            by("forks", &["task_newtask"]),
+            by("resident memory", &resident),
+        ];
+        assert_eq!(row.hooks, hooks);
         assert_eq!(row.doubts, ["calls of mmap are not counted"]);
         assert_eq!(row.bound, "0 bytes");
         row.passed.push(Passed {
