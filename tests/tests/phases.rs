@@ -137,7 +137,7 @@ fn deep_nesting_ends_without_begins_and_names_that_cannot_be_read() {
         .collect();
     let ends = ["end"; 17].join(" ");
     let (report, _) = play(&format!(
-        "{} {ends} unreadable touch:5 end end end",
+        "{} {ends} unreadable touch:5 unreadable-end end end",
         begins.join(" ")
     ));
     assert_eq!(report.phases.len(), 18);
@@ -148,7 +148,12 @@ fn deep_nesting_ends_without_begins_and_names_that_cannot_be_read() {
     let nameless = &report.phases[17];
     assert!(nameless.name.starts_with("phase-"), "{}", nameless.name);
     assert_eq!(nameless.growth(), pages(5));
-    assert!(report.doubts("phase-names-unreadable"));
+    let mut doubts = report.certainty.doubts.iter();
+    let doubt = doubts.find(|doubt| doubt.id == "phase-names-unreadable");
+    let text = &doubt
+        .expect("the name of the begin, and that of the end")
+        .text;
+    assert!(text.ends_with(": 2."), "{text}");
     assert!(report.doubts("phase-ends-unmatched"));
 }
 

@@ -4,7 +4,7 @@
 //! `TRACK/` on a named one; `begin-target:NAME` `end-target:NAME` mark the whole target;
 //! `touch:PAGES` takes up so many pages, `drop` gives the last ones back; `repeat:TIMES:PAGES`
 //! makes so many phases `many` of growing size up to so many pages; `unreadable` begins a phase
-//! whose name cannot be read; `sentinel` and `sentinel-end` mark by `faccessat2`; `child:PAGES` forks a child that takes up and gives back so many;
+//! whose name cannot be read, `unreadable-end` ends one so; `sentinel` and `sentinel-end` mark by `faccessat2`; `child:PAGES` forks a child that takes up and gives back so many;
 //! `exec` enters this program once more, with the words after it; `threads:COUNT` see there.
 //!
 //! All that it needs for this is in memory before the first word.
@@ -105,6 +105,7 @@ impl Player {
             "sentinel" => mark_by_sentinel(0, c"Steps:sentinel"),
             "sentinel-end" => mark_by_sentinel(1, c"Steps:sentinel"),
             "unreadable" => mark_unreadable(Mark::Begin),
+            "unreadable-end" => mark_unreadable(Mark::End),
             "touch" => {
                 assert!(self.held.len() < MOST, "too many mappings");
                 let map = Map::new(Kind::Private, pages());

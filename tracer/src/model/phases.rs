@@ -228,9 +228,11 @@ impl Phases {
         }
     }
 
-    /// An end with a name closes the innermost of that name, one without the innermost.
+    /// An end with a name closes the innermost of that name, one without the innermost, and so does
+    /// one whose name could not be read.
     fn end_by_mark(&mut self, mark: &Marked, track: Track) {
         let name = mark.name.get(..mark.name_len as usize).map(text);
+        self.trouble.unreadable_names += u64::from(name.is_none());
         let name = name.filter(|name| !name.is_empty());
         let ended = self.end_innermost(mark, |open| {
             let is_it = name.as_ref().is_none_or(|name| *name == open.phase.name);

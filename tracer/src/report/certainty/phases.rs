@@ -40,7 +40,8 @@ pub(super) fn find(doubts: &mut Doubts, scope: &Scope<'_>) {
         (
             unreadable_names,
             "phase-names-unreadable",
-            "Names of phases that could not be read, so that a number stands for them",
+            "Names of phases that could not be read, so that a number stands for them, or that an \
+             end closed the innermost",
             "Touch the name just before the call, so that it is in memory.",
         ),
         (
