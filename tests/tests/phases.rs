@@ -102,6 +102,16 @@ fn a_peak_of_another_process_is_in_the_targets_column_only() {
     assert_eq!(report.phases.len(), 1, "the child has no phase of its own");
 }
 
+/// Whoever marks may be gone then, and the target one space again, whose own peak is higher.
+#[test]
+fn a_phase_of_the_target_that_another_process_marked() {
+    let (report, _) =
+        play("begin:base end touch:9000 drop begin-beside:step touch:4000 drop end-beside:step");
+    let base = report.phase("base").start_rss_bytes.expect("a level");
+    let step = report.phase("step");
+    assert_eq!(step.peak_target_bytes, base + pages(4_000));
+}
+
 #[test]
 fn eight_threads_with_their_own_phases() {
     let steps: [u64; 8] = [700, 100, 900, 300, 1100, 500, 1300, 200];

@@ -140,10 +140,6 @@ pub struct Space {
     pub streamed: i64,
     /// Highest level since a marker last asked, [`Split::rss`]; the level of then at least.
     pub segment: i64,
-    /// How often the stream has told of this space.
-    pub told: u64,
-    /// Sum of the plain counts when a CPU last looked whether the stream must be told.
-    pub looked_plain: i64,
     /// Peak since the space joined the target.
     pub peak: Peak,
     /// Page-table bytes at the peak (`mm->pgtables_bytes`).
@@ -199,14 +195,15 @@ impl Space {
 pub struct Target {
     /// Spaces alive. While it is 1 the hot path may leave early.
     pub spaces: u64,
+    /// Goes up whenever what a CPU has seen ([`Seen`]) may hold no more: the stream has told of a
+    /// level, a marker has cut a segment, a space has joined.
+    pub epoch: u64,
     /// Processes alive.
     pub processes: u64,
     /// Spaces that found the map full: nothing is known of them.
     pub spaces_refused: u64,
     /// Processes that found the map full.
     pub processes_refused: u64,
-    /// Events that could not get a space's lock in time while several spaces lived.
-    pub guesses: u64,
     /// Closed ledgers that neither the ring nor [`crate::limits::map::CLOSED`] could take.
     pub ledgers_lost: u64,
     /// Next space id and process id to give, less one.
@@ -244,7 +241,9 @@ pub struct Target {
     pub late_rss: i64,
     /// The most that the target can have had at events whose scan was never accepted.
     pub unscanned_most: i64,
-    /// Highest level at those events of `guesses`: the others' levels, and what the space had just
+    /// Events that could not get a space's lock in time while several spaces lived.
+    pub guesses: u64,
+    /// Highest level at those events: the others' levels, and what the space had just
     /// been found to have. Off by what the lock's holder was publishing at that moment.
     pub guess_rss: i64,
 }
@@ -269,16 +268,23 @@ pub struct Task {
     pub leader: u64,
 }
 
-/// What a CPU saw of the target's only space when it last looked whether the stream must be told.
+/// What a CPU saw of the target's only space when it last looked whether anybody must be told of its
+/// level.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Number of the space.
-    pub space: u64,
-    /// Its [`Space::told`] then.
-    pub told: u64,
-    /// The CPU's own slots of its counters, summed up.
+    /// Address of the `mm_struct`.
+    pub mm: u64,
+    /// [`Target::epoch`] then.
+    pub epoch: u64,
+    /// Sum of the plain counts.
+    pub plain: i64,
+    /// The CPU's own slots of the counters, summed up.
     pub own: i64,
+    /// Where those are.
+    pub slots: u64,
+    /// How far they may move before it must look again, pages.
+    pub share: i64,
 }
 
 /// Counters of one CPU, for `certainty`.
@@ -327,26 +333,25 @@ wire_safe! {
     Cached { level: Split, moving: i64, begun: u64, ended: u64 }
     ThreadCache { level: Split, is_moving: u64, moving: i64 }
     Space {
-        lock: u64, level_rss: i64, level: Split, streamed: i64, segment: i64, told: u64,
-        looked_plain: i64, peak: Peak,
-        peak_pagetable_bytes: u64, peak_hugetlb: u64, start: Split, opened_ns: u64,
+        lock: u64, level_rss: i64, level: Split, streamed: i64, segment: i64,
+        peak: Peak, peak_pagetable_bytes: u64, peak_hugetlb: u64, start: Split, opened_ns: u64,
         closed_ns: u64, mm: u64, id: u32, process: u32, via: u32, reserved: u32, unscanned: u64,
         unscanned_most: i64, late_rss: i64, late: u64, late_segment: i64, cached: Cached, vm: Vm,
         made: [Made; made::COUNT],
     }
     Target {
-        spaces: u64, processes: u64, spaces_refused: u64, processes_refused: u64,
-        guesses: u64, ledgers_lost: u64, last_space: u64, last_process: u64, lock: u64,
+        spaces: u64, epoch: u64, processes: u64, spaces_refused: u64, processes_refused: u64,
+        ledgers_lost: u64, last_space: u64, last_process: u64, lock: u64,
         level_rss: i64, level: Split, peak: Peak, anon_peak: i64, anon_peak_ns: u64,
         peak_processes: u64, peak_spaces: u64,
         streamed: i64, segment: i64, late_segment: i64, marks: u64, late_rss: i64,
-        unscanned_most: i64, guess_rss: i64,
+        unscanned_most: i64, guesses: u64, guess_rss: i64,
     }
     Task {
         process: u32, next_space: u32, before_exec_known: u32, marked: u32,
         before_exec: Split, before_exec_hiwater: u64, leader: u64,
     }
-    Seen { space: u64, told: u64, own: i64 }
+    Seen { mm: u64, epoch: u64, plain: i64, own: i64, slots: u64, share: i64 }
     Stats { emitted: [u64; crate::record::kind::COUNT], lost: [u64; crate::record::kind::COUNT] }
     Found {
         holder_parent: u64, cpus: u64, pid_level: u64, pid_namespace: u64, added: u64,

@@ -24,7 +24,7 @@ use tracer_common::{
 
 pub use self::{
     cached::{begin_sync, end_sync, forget_cache, is_syncing, note_cache, seed_cache},
-    change::{changed, publish, scan},
+    change::{changed, is_quiet, publish, scan},
     cut::{cut, cut_target},
     lock::{bump, raise},
     span::{close, open, part},

@@ -34,7 +34,7 @@ mod o1_sum {
 
     #[inline(always)]
     pub fn sum_of_last_seen(mm: Mm, to: &mut Split) -> bool {
-        let own = mm.own_slots();
+        let own = mm.own_slot_values();
         let _ = LAST_SEEN.insert([mm.address(), u64::from(crate::emit::cpu())], own, 0);
         *to = mm.counts();
         let mut cpu = 0;

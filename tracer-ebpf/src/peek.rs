@@ -21,8 +21,9 @@ use self::layout::TWO_WORDS;
 pub use self::{
     layout::{BPF_ARRAY_PPTRS, COUNTS_BY_THREAD, CPUS, IN_ORDER},
     mm::{Mm, bprm_mm},
+    order::first,
     registers::{Call, Registers},
-    scan::nothing,
+    scan::{nothing, rss_of_slots},
     thread::{Thread, current_tgid},
     user::{read_user, read_user_text},
 };

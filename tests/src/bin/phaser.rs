@@ -1,7 +1,8 @@
 //! Phases of known sizes: does what its words say, one after the other.
 //!
 //! `begin:NAME` `end` `end:NAME` `instant:NAME` mark on the thread's own track, the same behind
-//! `TRACK/` on a named one; `begin-target:NAME` `end-target:NAME` mark the whole target;
+//! `TRACK/` on a named one; `begin-target:NAME` `end-target:NAME` mark the whole target, and
+//! `begin-beside:NAME` `end-beside:NAME` have a child do that, which is gone then;
 //! `touch:PAGES` takes up so many pages, `drop` gives the last ones back; `repeat:TIMES:PAGES`
 //! makes so many phases `many` of growing size up to so many pages; `unreadable` begins a phase
 //! whose name cannot be read, `unreadable-end` ends one so; `sentinel` and `sentinel-end` mark by `faccessat2`; `child:PAGES` forks a child that takes up and gives back so many;
@@ -58,6 +59,7 @@ fn main() {
         "touch:1",
         "drop",
         "end-target:practice",
+        "end-beside:practice",
         "end:practice",
         "7/end",
     ] {
@@ -88,6 +90,15 @@ fn main() {
     );
 }
 
+/// A child marks.
+fn beside(what: Mark, name: &str) {
+    let pid = process::fork(|| {
+        mark(what, name, 0);
+        0
+    });
+    assert_eq!(process::wait(pid).code, 0, "the child marked");
+}
+
 impl Player {
     fn play(&mut self, word: &str, rest: &[String]) {
         let (track, word) = match word.split_once('/') {
@@ -102,6 +113,8 @@ impl Player {
             "instant" => mark(Mark::Instant, value, track),
             "begin-target" => mark(Mark::BeginTarget, value, track),
             "end-target" => mark(Mark::EndTarget, value, track),
+            "begin-beside" => beside(Mark::BeginTarget, value),
+            "end-beside" => beside(Mark::EndTarget, value),
             "sentinel" => mark_by_sentinel(0, c"Steps:sentinel"),
             "sentinel-end" => mark_by_sentinel(1, c"Steps:sentinel"),
             "unreadable" => mark_unreadable(Mark::Begin),

@@ -15,7 +15,9 @@ pub fn rss_stat(ctx: BtfTracePointContext) -> i32 {
         if crate::mutants::ignores(mm) {
             return;
         }
-        if let Some(space) = ledger::find(mm)
+        if ledger::is_quiet(mm) {
+            preempt::looks();
+        } else if let Some(space) = ledger::find(mm)
             && !ledger::is_syncing(space)
         {
             changed(mm, space);

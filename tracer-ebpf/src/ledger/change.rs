@@ -1,16 +1,17 @@
 //! A space's counters changed: whether that concerns its ledger, and bringing it up to date.
 
 use aya_ebpf::Global;
-use tracer_common::ledger::{Space, Split, Target};
+use tracer_common::ledger::{Seen, Space, Split, Target};
 
 use super::{
     lock::{bump, lock, raise, unlock},
-    settle::{quantum, settle},
+    settle::{moved_by, quantum, settle},
+    target,
 };
 use crate::{
     hooks::process::FOLLOWS_CGROUP,
     maps::{CENSUS, SEEN},
-    peek::{COUNTS_BY_THREAD, Mm, nothing},
+    peek::{COUNTS_BY_THREAD, Mm, first, nothing, rss_of_slots},
 };
 
 #[unsafe(no_mangle)]
@@ -18,7 +19,30 @@ pub static PLAIN_SLACK: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static UNSEEN_SHIFT: Global<u64> = Global::new(0);
 
-/// A space's counters changed: the hot path, once for each change of any process's memory.
+/// Nobody must be told of a change: this CPU has looked at the target's only space, and nothing
+/// that it saw has moved since by more than its share. Most changes end here.
+///
+/// The other CPUs' slots are in their caches, and looking at them costs them as much as us. So a
+/// CPU looks only when its own slots have moved by a share of the quantum, or a plain count has
+/// moved, since its last look: with `N` CPUs each within `quantum / 4N` of what it saw, they have
+/// together moved by half of the quantum at most since any CPU's last look, and a look accepts the
+/// other half.
+#[inline(always)]
+pub fn is_quiet(mm: Mm) -> bool {
+    let (Some(target), Some(seen)) = (target(), SEEN.get_ptr_mut(0)) else {
+        return false;
+    };
+    // SAFETY: live map values, the second of this CPU.
+    unsafe {
+        if (*seen).mm != mm.address() || (*seen).epoch != (*target).epoch {
+            return false;
+        }
+        let moved = rss_of_slots((*seen).slots) - (*seen).own;
+        moved <= (*seen).share && -moved <= (*seen).share && mm.plain_rss() == (*seen).plain
+    }
+}
+
+/// A space's counters changed, and perhaps somebody must be told.
 #[inline(always)]
 pub fn changed(mm: Mm, space: *mut Space, target: *mut Target) {
     // SAFETY: both are live map values; racy reads only decide whether to look closer, and a
@@ -30,16 +54,13 @@ pub fn changed(mm: Mm, space: *mut Space, target: *mut Target) {
             && (*target).spaces == 1
             && CENSUS.get(0).is_some_and(|running| *running == 0);
         if alone && quantum > 0 {
-            let segment = (*space).segment;
+            let epoch = first(&raw mut (*target).epoch);
+            // Another process may have cut the target's and not the space's.
+            let segment = (*space).segment.min((*target).segment);
             let plain = mm.plain_rss();
-            let slack = PLAIN_SLACK.load() as i64;
-            let streamed = (*space).streamed;
-            if COUNTS_BY_THREAD.load() == 0 && plain + slack <= segment {
+            if COUNTS_BY_THREAD.load() == 0 && plain + PLAIN_SLACK.load() as i64 <= segment {
                 // No new peak is possible. What is left is whether the stream must be told.
-                if plain - streamed < quantum - slack && streamed - plain < quantum - slack {
-                    return;
-                }
-                if is_within(mm, space, plain, quantum) {
+                if is_within(mm, space, quantum, epoch, plain) {
                     return;
                 }
             } else if (*space).level_rss < segment {
@@ -47,8 +68,7 @@ pub fn changed(mm: Mm, space: *mut Space, target: *mut Target) {
                 let mut split = nothing();
                 let scanned = scan(mm, space, &mut split);
                 let rss = split.rss();
-                if scanned && rss <= segment && rss - streamed < quantum && streamed - rss < quantum
-                {
+                if scanned && rss <= segment && !moved_by(rss, (*space).streamed, quantum) {
                     return;
                 }
             }
@@ -68,50 +88,36 @@ pub unsafe fn scan(mm: Mm, space: *const Space, to: &mut Split) -> bool {
     mm.scan(unsafe { &raw const (*space).cached }, to)
 }
 
-/// The level is within the quantum of what the stream last told, with no new peak in sight.
-///
-/// The other CPUs' slots are in their caches, and looking at them costs them as much as us. So a
-/// CPU looks only when its own slots have moved by a share of the quantum, or a plain count has
-/// moved, since its last look: with `N` CPUs each within `quantum / 4N` of what it saw, they have
-/// together moved by half of the quantum at most since any CPU's last look, and a look accepts the
-/// other half.
+/// The level is within half of the quantum of what the stream last told: a look, after which this
+/// CPU [is quiet](is_quiet).
 ///
 /// # Safety
 ///
 /// A live map value.
 #[inline(always)]
-pub(super) unsafe fn is_within(mm: Mm, space: *mut Space, plain: i64, quantum: i64) -> bool {
+unsafe fn is_within(mm: Mm, space: *mut Space, quantum: i64, epoch: u64, plain: i64) -> bool {
     let Some(seen) = SEEN.get_ptr_mut(0) else {
         return false;
     };
     let half = quantum >> 1;
-    let share = half >> UNSEEN_SHIFT.load();
-    let own = mm.own_rss();
-    // SAFETY: by the caller; what the CPUs share here are hints, checked by the next look.
+    let slots = mm.own_slots();
+    let own = rss_of_slots(slots);
+    let mut split = nothing();
+    // SAFETY: by the caller; the other value is this CPU's.
     unsafe {
-        let moved = own - (*seen).own;
-        if (*seen).told == (*space).told
-            && (*seen).space == u64::from((*space).id)
-            && (*space).looked_plain == plain
-            && moved <= share
-            && -moved <= share
-        {
-            return true;
-        }
-        let mut split = nothing();
-        if !scan(mm, space, &mut split) {
+        if !scan(mm, space, &mut split) || moved_by(split.rss(), (*space).streamed, half) {
             return false;
         }
-        let moved = split.rss() - (*space).streamed;
-        if moved >= half || -moved >= half {
-            return false;
-        }
-        (*seen).space = u64::from((*space).id);
-        (*seen).told = (*space).told;
-        (*seen).own = own;
-        (*space).looked_plain = plain;
-        true
+        *seen = Seen {
+            mm: mm.address(),
+            epoch,
+            plain,
+            own,
+            slots,
+            share: half >> UNSEEN_SHIFT.load(),
+        };
     }
+    true
 }
 
 /// Brings the ledgers of a space and of the target up to date.

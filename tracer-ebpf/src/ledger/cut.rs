@@ -59,6 +59,8 @@ pub unsafe fn cut_target(target: *mut Target, into: *mut Marked) -> bool {
         let highest = (*target).segment.max(late as i64);
         let level = (*target).level_rss;
         (*target).segment = level;
+        // Of the space's segment as well, where there is one: it has been cut before.
+        bump(&raw mut (*target).epoch, 1);
         (&raw mut (*into).order).write(bump(&raw mut (*target).marks, 1));
         (&raw mut (*into).target_rss).write(level);
         (&raw mut (*into).target_segment).write(highest);

@@ -6,7 +6,7 @@ use tracer_common::{
     limits::QUANTUM_SHIFT,
 };
 
-use super::lock::{add, add_some, lock, raise, unlock};
+use super::lock::{add, add_some, bump, lock, raise, unlock};
 use crate::{emit, hooks::process::FOLLOWS_CGROUP, peek::Mm};
 
 #[unsafe(no_mangle)]
@@ -75,8 +75,8 @@ pub(super) unsafe fn settle(mm: Mm, space: *mut Space, target: *mut Target, spli
             || moved_by(target_rss, (*target).streamed, quantum)
         {
             (*space).streamed = rss;
-            (*space).told += 1;
             (*target).streamed = target_rss;
+            bump(&raw mut (*target).epoch, 1);
             let at_ns = if at_ns == 0 { emit::now() } else { at_ns };
             emit::level(at_ns, (*space).id, *split, target_rss);
         }

@@ -73,6 +73,7 @@ pub fn open(mm: Mm, process: u32, via: u32, beside: Option<Mm>) -> u32 {
         (*space).process = process;
         (*space).via = via;
         (*space).opened_ns = at_ns;
+        bump(&raw mut (*target).epoch, 1);
         if stale.is_none() {
             atomic_xadd::<u32, u32, { SeqCst }>(bucket, 1);
             let spaces = bump(&raw mut (*target).spaces, 1);

@@ -54,21 +54,21 @@ impl Mm {
     }
 
     /// The running CPU's slots, by member.
+    #[cfg(mutant = "o1-sum")]
     #[inline(always)]
-    pub fn own_slots(self) -> [i32; MEMBERS as usize] {
+    pub fn own_slot_values(self) -> [i32; MEMBERS as usize] {
+        read_slots(self.own_slots()).1
+    }
+
+    /// Address of the running CPU's slots.
+    #[inline(always)]
+    pub fn own_slots(self) -> u64 {
         let offset = PER_CPU_OFFSETS
             .get(crate::emit::cpu())
             .map_or(0, |offset| *offset);
         // SAFETY: as in `plain_rss`.
         let slots: u64 = unsafe { field(self.0, &SLOTS) };
-        read_slots(slots.wrapping_add(offset)).1
-    }
-
-    /// What the running CPU holds of the resident counters.
-    #[inline(always)]
-    pub fn own_rss(self) -> i64 {
-        let [file, anon, _, shmem] = self.own_slots();
-        i64::from(file) + i64::from(anon) + i64::from(shmem)
+        slots.wrapping_add(offset)
     }
 
     /// Reads the true totals: plain counts and every CPU's slot, accepted only if no counter was locked
@@ -138,6 +138,13 @@ extern "C" fn retry_scan(_turn: u64, retry: *mut Retry) -> u64 {
         (*retry).disturbed = scan_once((*retry).mm, (*retry).cached, (*retry).to);
         u64::from((*retry).disturbed == 0)
     }
+}
+
+/// What a CPU's slots hold of the resident counters.
+#[inline(always)]
+pub fn rss_of_slots(address: u64) -> i64 {
+    let [file, anon, _, shmem] = read_slots(address).1;
+    i64::from(file) + i64::from(anon) + i64::from(shmem)
 }
 
 /// A CPU's slots of the four counters, and not 0 if they could not be read.
