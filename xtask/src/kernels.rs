@@ -107,7 +107,18 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
             continue;
         }
         match bench(project, arch)? {
-            Ok(bench) => bench.all(&series, &options.boots(), &mut rows, &mut left_out)?,
+            Ok(bench) => {
+                for series in series {
+                    match bench.all(series, &options.boots()) {
+                        Ok(booted) => rows.extend(booted?),
+                        Err(why) => left_out.push((series.name, why)),
+                    }
+                    // After each, so that a run that is cut off leaves what it has found.
+                    if options.write {
+                        page::write(project, &rows, &left_out)?;
+                    }
+                }
+            }
             Err(error) => {
                 let names = series.iter().map(|series| series.name);
                 left_out.extend(names.map(|name| (name, format!("{error:#}"))));
@@ -119,9 +130,6 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<ExitCode> {
     }
     for left_out in &LEFT_OUT {
         println!("left out: {left_out}");
-    }
-    if options.write {
-        page::write(project, &rows, &left_out)?;
     }
     Ok(if rows.iter().any(Row::failed) {
         ExitCode::FAILURE
@@ -187,26 +195,14 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Boots each of these series on each of these machines.
-    fn all(
-        &self,
-        series: &[&'static Series],
-        boots: &[Boot],
-        rows: &mut Vec<Row>,
-        left_out: &mut Vec<(&'static str, String)>,
-    ) -> Result<()> {
-        for series in series {
-            match self.kernel(series) {
-                Ok(Some((package, kernel))) => {
-                    rows.extend(self.series(series, &package, &kernel, boots)?);
-                }
-                Ok(None) => {
-                    left_out.push((series.name, "Debian has no such kernel now".to_owned()));
-                }
-                Err(error) => left_out.push((series.name, format!("cannot be had: {error:#}"))),
-            }
+    /// Boots the newest kernel of a series on each of these machines; the error says why there is
+    /// none.
+    fn all(&self, series: &Series, boots: &[Boot]) -> Result<Result<Vec<Row>>, String> {
+        match self.kernel(series) {
+            Ok(Some((package, kernel))) => Ok(self.series(series, &package, &kernel, boots)),
+            Ok(None) => Err("Debian has no such kernel now".to_owned()),
+            Err(error) => Err(format!("cannot be had: {error:#}")),
         }
-        Ok(())
     }
 
     /// The newest kernel of a series, fetched if it is not here, and its package's name; `None` if
