@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Traces real containers, run by podman, and holds the peaks against what the workload knows.
+"""Traces real containers, run by podman, from outside and from within, and holds the peaks against
+what the workload knows.
 
 usage: container_test.py MEMTRACE WORKLOAD    (as root; WORKLOAD is the tests' program `pages`)
 
-The image is the workload with the libraries that it needs, and nothing else. Prints `ok NAME` or
+The image is the workload and memtrace with the libraries that they need, and nothing else. Prints `ok NAME` or
 `FAIL NAME: why` for each case; the exit code is 1 if one failed. Where podman cannot run a container
 at all, it says so and tries nothing.
 """
@@ -30,6 +31,10 @@ CASES = [
     ("by name, a second one of that name", 9000, False),
     ("by id, running already", 3000, True),
 ]
+#: What containers may call, unless they are told otherwise, as Debian's podman has it.
+PROFILE = pathlib.Path("/usr/share/containers/seccomp.json")
+#: Calls that Docker's own profile allows by these capabilities alone, and podman's does not.
+BY_CAPABILITY = {"bpf": "CAP_BPF", "perf_event_open": "CAP_PERFMON"}
 #: Longest wait for a container or a report, seconds.
 LIMIT = 60
 
@@ -40,17 +45,21 @@ def podman(*words, **options):
     )
 
 
-def build_image(workload, folder):
-    """Makes the image from the workload and the files that the loader would open for it."""
+def build_image(programs, folder):
+    """Makes the image from programs, by their names in it, and the files that the loader would open
+    for them."""
     root = folder / "root"
-    needed = subprocess.run(["ldd", workload], capture_output=True, text=True, check=True).stdout
-    for library in re.findall(r"(/[^ ]+)", needed):
-        place = root / library.lstrip("/")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(library, place)
+    root.mkdir()
+    for name, program in programs.items():
+        shutil.copy(program, root / name)
+        found = subprocess.run(["ldd", program], capture_output=True, text=True)
+        # One that needs none is no error, but for ldd.
+        for library in re.findall(r"(/[^ ]+) \(", found.stdout):
+            place = root / library.lstrip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, place)
     for name in ("truth", "tmp", "proc", "dev", "sys"):
         (root / name).mkdir(parents=True, exist_ok=True)
-    shutil.copy(workload, root / "pages")
     archive = folder / "image.tar"
     subprocess.run(["tar", "-C", root, "-cf", archive, "."], check=True)
     podman("import", str(archive), IMAGE, check=True)
@@ -177,6 +186,53 @@ def traced_killed(memtrace, folder):
     return None
 
 
+def profile_of_docker(folder):
+    """podman's profile with what Docker's adds for memtrace."""
+    profile = json.loads(PROFILE.read_text())
+    for rule in profile["syscalls"]:
+        rule["names"] = [name for name in rule["names"] if name not in BY_CAPABILITY]
+    for call, capability in BY_CAPABILITY.items():
+        rule = {"names": [call], "action": "SCMP_ACT_ALLOW", "args": [], "comment": ""}
+        profile["syscalls"].append({**rule, "includes": {"caps": [capability]}, "excludes": {}})
+    path = folder / "seccomp.json"
+    path.write_text(json.dumps(profile))
+    return path
+
+
+def run_inside(folder, *options):
+    """memtrace in a container, with the capabilities that it names and no others."""
+    for name in ("truth.json", "report.json"):
+        (folder / name).unlink(missing_ok=True)
+    words = ["run", "--rm", *RUN, "--cap-drop=all", "--cap-add=BPF", "--cap-add=PERFMON", *options]
+    words += ["-v", f"{folder}:/truth", IMAGE, "/memtrace", "-q", "--json", "/truth/report.json"]
+    words += ["--", "/pages", "--anon", "5000", "--truth", "/truth/truth.json", "--dir", "/truth"]
+    return podman(*words)
+
+
+def traced_inside(folder):
+    """From within a container, under Docker's default profile."""
+    ran = run_inside(folder, "--security-opt", f"seccomp={profile_of_docker(folder)}")
+    if ran.returncode != 0:
+        return f"it ended with {ran.returncode}: {ran.stderr.strip()}"
+    report = found(folder)
+    rows = [row for row in report["processes"] if row["comm"] == "pages"]
+    truth = json.loads((folder / "truth.json").read_text())
+    peaks = [row["peak"]["rss_bytes"] for row in rows]
+    if not report["certainty"]["exact"] or peaks != [truth["peak"]["rss_bytes"]]:
+        return f"peaks {peaks}, and the workload knows {truth['peak']}: {report['certainty']}"
+    if [row["pid"] for row in rows] != [truth["pid"]]:
+        return f"PIDs {[row['pid'] for row in rows]}, and the workload knows {truth['pid']}"
+    return None
+
+
+def refused_inside(folder):
+    """podman's profile forbids the call whatever the capabilities: the message must name the cause."""
+    ran = run_inside(folder, "--security-opt", f"seccomp={PROFILE}")
+    if ran.returncode != 125 or "seccomp" not in ran.stderr or (folder / "truth.json").exists():
+        return f"it ended with {ran.returncode}: {ran.stderr.strip()}"
+    return None
+
+
 def told(name, wrong):
     print(f"FAIL container {name}: {wrong}" if wrong else f"ok container {name}")
     return bool(wrong)
@@ -189,7 +245,7 @@ def main():
         folder = pathlib.Path(folder)
         # An engine leaves a file `oom` where it was started.
         os.chdir(folder)
-        build_image(workload, folder)
+        build_image({"pages": workload, "memtrace": memtrace}, folder)
         try:
             probe = podman("run", "--rm", *RUN, IMAGE, "/pages", "--anon", "1", "--dir", "/tmp")
             if probe.returncode != 0:
@@ -201,6 +257,8 @@ def main():
             failed |= told("shorter than an answer of podman", traced_brief(memtrace, folder))
             failed |= told("by the engine as the command", traced_engine(memtrace, folder))
             failed |= told("killed at its limit", traced_killed(memtrace, folder))
+            failed |= told("from within, as Docker allows", traced_inside(folder))
+            failed |= told("from within, as podman forbids", refused_inside(folder))
         finally:
             podman("rm", "--force", NAME)
             podman("rmi", "--force", IMAGE)

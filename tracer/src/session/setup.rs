@@ -57,7 +57,8 @@ impl Session {
         let mut live = Live::attach(loader, &object, &plan).map_err(|error| {
             let why = if error.is_forbidden() {
                 "tracing cannot be set up, though the capabilities are there: a sandbox (seccomp) or \
-                 a security module may forbid the bpf call"
+                 a security module may forbid the bpf call; what a container's engine forbids is \
+                 lifted by its option --security-opt seccomp=unconfined"
             } else {
                 "tracing cannot be set up"
             };
