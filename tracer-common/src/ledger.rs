@@ -44,6 +44,23 @@ impl Split {
             swap: -self.swap,
         }
     }
+
+    /// Both together.
+    #[inline(always)]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            file: self.file + other.file,
+            anon: self.anon + other.anon,
+            shmem: self.shmem + other.shmem,
+            swap: self.swap + other.swap,
+        }
+    }
+
+    /// What this is above another.
+    #[inline(always)]
+    pub const fn minus(&self, other: &Self) -> Self {
+        self.plus(&other.negative())
+    }
 }
 
 /// A highest level, what it was made of and when it was reached.

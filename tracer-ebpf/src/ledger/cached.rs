@@ -65,12 +65,7 @@ pub fn note_cache(thread: Thread, space: *mut Space) -> bool {
     // SAFETY: live map values; the entry is the running thread's own.
     unsafe {
         let known = (*entry).level;
-        let moved = Split {
-            file: now.file - known.file,
-            anon: now.anon - known.anon,
-            shmem: now.shmem - known.shmem,
-            swap: now.swap - known.swap,
-        };
+        let moved = now.minus(&known);
         if moved.file | moved.anon | moved.shmem | moved.swap == 0 {
             return false;
         }
@@ -100,11 +95,8 @@ pub fn seed_cache(thread: Thread, space: *mut Space) {
         // SAFETY: a live map value; only the census writes `start` after a space is opened.
         unsafe {
             raise(&raw mut (*space).cached, &level);
-            let start = &mut (*space).start;
-            start.file += level.file;
-            start.anon += level.anon;
-            start.shmem += level.shmem;
-            start.swap += level.swap;
+            let start = (*space).start;
+            (*space).start = start.plus(&level);
         }
     }
 }

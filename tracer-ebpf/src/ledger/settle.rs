@@ -55,12 +55,8 @@ pub(super) unsafe fn settle(mm: Mm, space: *mut Space, target: *mut Target, spli
             (*space).peak_pagetable_bytes = mm.pagetable_bytes();
             (*space).peak_hugetlb = mm.hugetlb();
         }
-        let moved = Split {
-            file: split.file - (*space).level.file,
-            anon: split.anon - (*space).level.anon,
-            shmem: split.shmem - (*space).level.shmem,
-            swap: split.swap - (*space).level.swap,
-        };
+        let known = (*space).level;
+        let moved = split.minus(&known);
         (*space).level = *split;
         (*space).level_rss = rss;
         let target_rss = total(target, &moved, at_ns);

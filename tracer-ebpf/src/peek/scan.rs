@@ -227,12 +227,7 @@ fn scan_threads(mm: Mm, cached: *const Cached, to: *mut Split) -> u64 {
     unsafe {
         let ended = read_volatile(&raw const (*cached).ended);
         let (counts, caches) = (own_counts(mm), read_volatile(&raw const (*cached).level));
-        *to = Split {
-            file: counts.file + caches.file,
-            anon: counts.anon + caches.anon,
-            swap: counts.swap + caches.swap,
-            shmem: counts.shmem + caches.shmem,
-        };
+        *to = counts.plus(&caches);
         let after = own_counts(mm).rss() + read_volatile(&raw const (*cached).level).rss();
         let moved = (*to).rss() ^ after;
         moved as u64 | (ended ^ read_volatile(&raw const (*cached).begun))
