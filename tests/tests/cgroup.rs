@@ -98,6 +98,33 @@ fn who_is_there_already_and_who_comes_later_add_up() {
     report.assert_over();
 }
 
+#[test]
+fn phases_have_the_peak_of_the_cgroup_where_the_kernel_tells_it() {
+    let cgroup = Cgroup::new("phased");
+    let (memtrace, scratch) = follow(&cgroup, &["--wait"]);
+    let mut command = Command::new(workload("phaser"));
+    let words = "begin:large touch:9000 pause:200 drop end begin:small touch:2000 pause:200 end";
+    command.arg("--").args(words.split(' '));
+    let phaser = Program::start(cgroup.begin(&mut command));
+    phaser.finish().assert_code(0);
+    let report = finished(memtrace, &scratch);
+    let (large, small) = (report.phase("large"), report.phase("small"));
+    let peaks = [large.cgroup_peak, small.cgroup_peak];
+    if !cgroup.tells_peaks_anew() {
+        assert!(peaks.iter().all(Option::is_none), "{peaks:?}");
+        return;
+    }
+    let [of_large, of_small] = peaks.map(|peak| peak.expect("a reading"));
+    let pages = |count: u64| count * page_bytes() as u64;
+    assert!(of_large.bytes >= pages(9_000), "{of_large:?}");
+    let between = pages(2_000)..pages(9_000);
+    assert!(between.contains(&of_small.bytes), "{of_small:?}");
+    for (phase, peak) in [(large, of_large), (small, of_small)] {
+        assert!(phase.start_ns <= peak.from_ns && peak.from_ns < phase.end_ns);
+        assert!(phase.end_ns <= peak.until_ns, "{phase:?}");
+    }
+}
+
 /// What memtrace says of the peak of the cgroup that a process is in, after that has stood still;
 /// and of which file, what is in it, and what the process's own peak was.
 fn of_own_cgroup(cgroup: &Cgroup) -> (Check, &'static str, u64, u64) {

@@ -202,6 +202,13 @@ pub enum Reading {
         #[serde(default)]
         pressure: Option<Pressure>,
     },
+    /// The highest charge of the cgroup that is the target while a phase was open.
+    PhaseCharge {
+        /// The marker that began the phase ([`tracer_common::record::Marked::order`]).
+        phase: u64,
+        /// The charge.
+        charge: PhaseCharge,
+    },
     /// What the kernel's log says of kills for want of memory; read if there was one.
     KernelLog {
         /// In their order.
@@ -236,6 +243,17 @@ pub enum Reading {
         /// What the file said when tracing began, bytes; `None` if it could not be read.
         start_peak_bytes: Option<u64>,
     },
+}
+
+/// What `memory.peak` said of a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseCharge {
+    /// `CLOCK_MONOTONIC` when the mark was set back, nanoseconds.
+    pub from_ns: u64,
+    /// When it was read.
+    pub until_ns: u64,
+    /// The highest charge between, bytes.
+    pub peak_bytes: u64,
 }
 
 /// Memory of the target counted once where it is shared, as `smaps_rollup` tells.

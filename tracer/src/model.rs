@@ -29,6 +29,7 @@ use self::{
     calls::Calls,
     folded::{Fold, MAX_KEPT},
     history::History,
+    phase::Phase,
     phases::Phases,
     process::{Exec, Process, number},
     row::Row,
@@ -151,6 +152,9 @@ impl Model {
                     process.pid_inside = Some(pid);
                 }
             }
+            Event::Reading(Reading::PhaseCharge { phase, charge }) => {
+                self.phases.charged(phase, charge);
+            }
             Event::Reading(reading) => self.readings.push(reading),
             Event::Ended(ended) => {
                 self.saw(ended.at_ns);
@@ -234,6 +238,11 @@ impl Model {
         let mut broken_off = self.history.clone();
         broken_off.end(self.latest_ns);
         Cow::Owned(broken_off)
+    }
+
+    /// Entries of phases that have not ended so far.
+    pub fn open_phases(&self) -> impl Iterator<Item = &Phase> {
+        self.phases.open()
     }
 
     /// The phases, up to the end of the events.

@@ -1,6 +1,7 @@
 //! A run: the only part that knows time, signals and children. Brings kernel, readings and model
 //! together and gives the report.
 
+mod charges;
 mod ending;
 mod followed;
 mod living;
@@ -27,8 +28,8 @@ use nix::{
 };
 
 use self::{
-    followed::Followed, living::Living, looks::Looks, own_cgroup::AtStart, pss::Pss,
-    status::Status, watch::watch,
+    charges::Charges, followed::Followed, living::Living, looks::Looks, own_cgroup::AtStart,
+    pss::Pss, status::Status, watch::watch,
 };
 use crate::{
     capture::{Destination, Writer},
@@ -135,6 +136,7 @@ struct Session {
     command: Option<(Pid, OwnedFd)>,
     cgroup: Option<AtStart>,
     followed: Option<Followed>,
+    charges: Option<Charges>,
     pss: Pss,
     looks: Looks,
     signals: SignalFd,
@@ -155,6 +157,11 @@ impl Session {
             .drain(|event| take(event, living, capture.as_mut(), model));
         if let Some(capture) = capture {
             capture.flush_if_due();
+        }
+        if let Some(charges) = &mut self.charges {
+            for reading in charges.look(self.model.open_phases()) {
+                self.take(Event::Reading(reading));
+            }
         }
         if let Some(reading) = self.looks.limits(&self.model) {
             self.take(Event::Reading(reading));

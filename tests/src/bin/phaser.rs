@@ -5,12 +5,13 @@
 //! `begin-beside:NAME` `end-beside:NAME` have a child do that, which is gone then;
 //! `touch:PAGES` takes up so many pages, `drop` gives the last ones back; `repeat:TIMES:PAGES`
 //! makes so many phases `many` of growing size up to so many pages; `unreadable` begins a phase
-//! whose name cannot be read, `unreadable-end` ends one so; `sentinel` and `sentinel-end` mark by `faccessat2`; `child:PAGES` forks a child that takes up and gives back so many;
-//! `exec` enters this program once more, with the words after it; `threads:COUNT` see there.
+//! whose name cannot be read, `unreadable-end` ends one so; `pause:MS` does nothing for so many
+//! milliseconds; `sentinel` and `sentinel-end` mark by `faccessat2`; `child:PAGES` forks a child that
+//! takes up and gives back so many; `exec` enters this program once more, with the words after it; `threads:COUNT` see there.
 //!
 //! All that it needs for this is in memory before the first word.
 
-use std::{path::Path, sync::atomic::Ordering, thread};
+use std::{path::Path, sync::atomic::Ordering, thread, time::Duration};
 
 use tests::{
     args::Args,
@@ -124,6 +125,10 @@ impl Player {
                 let map = Map::new(Kind::Private, pages());
                 map.write_all();
                 self.held.push(map);
+            }
+            "pause" => {
+                let ms = value.parse().expect("milliseconds");
+                thread::sleep(Duration::from_millis(ms));
             }
             "drop" => drop(self.held.pop().expect("something to drop")),
             "repeat" => {

@@ -33,6 +33,12 @@ pub struct Phase {
     pub faults: Option<Faults>,
     /// Calls of virtual memory.
     pub vm: Option<Vm>,
+    /// Begin, nanoseconds.
+    pub start_ns: u64,
+    /// End, nanoseconds.
+    pub end_ns: u64,
+    /// Of the cgroup that is the target.
+    pub cgroup_peak: Option<CgroupPeak>,
     /// Nothing is missing.
     pub exact: bool,
 }
@@ -55,4 +61,15 @@ pub struct PhaseSummary {
     pub count: u64,
     /// Greatest growth.
     pub growth_max_bytes: u64,
+}
+
+/// `memory.peak` of a while.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct CgroupPeak {
+    /// Highest charge.
+    pub bytes: u64,
+    /// Begin.
+    pub from_ns: u64,
+    /// End.
+    pub until_ns: u64,
 }

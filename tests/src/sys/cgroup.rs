@@ -1,7 +1,8 @@
 //! Memory cgroups for processes to run in, of either version; removed when dropped.
 
 use std::{
-    fs,
+    fs::{self, OpenOptions},
+    io::Write as _,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
@@ -87,6 +88,14 @@ impl Cgroup {
         let file = found.next().expect("a file for the peak");
         let text = fs::read_to_string(self.directory.join(file)).expect("a peak");
         (file, text.trim().parse().expect("a number"))
+    }
+
+    /// The kernel keeps the most for each descriptor, from when it is written to (Linux 6.12).
+    pub fn tells_peaks_anew(&self) -> bool {
+        let file = OpenOptions::new()
+            .write(true)
+            .open(self.directory.join("memory.peak"));
+        file.is_ok_and(|mut file| file.write_all(b"1").is_ok())
     }
 
     /// Moves a process into it.

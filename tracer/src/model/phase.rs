@@ -7,6 +7,7 @@ use tracer_common::{
 };
 
 use super::held::Held;
+use crate::event::PhaseCharge;
 
 /// Levels told apart while a phase is open.
 const LEVELS: usize = 64;
@@ -155,6 +156,10 @@ pub struct Phase {
     pub vm: Option<[Calls; call::COUNT]>,
     /// `None` if no time passed.
     pub held: Option<TimeAtLevel>,
+    /// The marker that began it ([`Marked::order`]).
+    pub begun_by: u64,
+    /// Highest charge of the target's cgroup; `None` if it was not read.
+    pub charge: Option<PhaseCharge>,
     /// No level of it was missed for want of a lock.
     pub is_exact: bool,
 }
@@ -200,6 +205,8 @@ impl Open {
                 faults: None,
                 vm: None,
                 held: None,
+                begun_by: mark.order,
+                charge: None,
                 is_exact: mark.is_exact != 0,
             },
             space: mark.space,

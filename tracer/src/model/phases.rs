@@ -16,6 +16,7 @@ use super::{
     phase::{EndedBy, Open, Phase, Track},
     process::name as text,
 };
+use crate::event::PhaseCharge;
 
 /// Entries kept one by one; the rest is in the summaries.
 pub const MAX_KEPT: usize = 10_000;
@@ -141,6 +142,20 @@ impl Phases {
     /// Entries kept, by begin; complete after the end.
     pub fn kept(&self) -> &[Phase] {
         &self.kept
+    }
+
+    /// Entries that have not ended.
+    pub fn open(&self) -> impl Iterator<Item = &Phase> {
+        self.open.iter().map(|open| &open.phase)
+    }
+
+    /// What the target's cgroup was charged with at most, while a phase was open that a marker began.
+    pub fn charged(&mut self, begun_by: u64, charge: PhaseCharge) {
+        let mut kept = self.kept.iter_mut();
+        // It has just ended.
+        if let Some(phase) = kept.rfind(|phase| phase.begun_by == begun_by) {
+            phase.charge = Some(charge);
+        }
     }
 
     /// All entries, by name.

@@ -249,6 +249,7 @@ pub(super) fn of_target(scope: &Scope<'_>) -> Vec<Check> {
             | Reading::PssRefused
             | Reading::KernelLog { .. }
             | Reading::Limits { .. }
+            | Reading::PhaseCharge { .. }
             | Reading::Inside { .. } => {}
             Reading::CgroupState { .. } => checks.extend(cgroup::checks(scope, peak)),
             Reading::Wait4 { max_rss_bytes, .. } => {

@@ -2,7 +2,9 @@
 
 use super::{
     history,
-    schema::{PhaseFaults, PhaseHistograms, PhaseRow, PhaseScope, PhaseSummary, TimeAtLevel},
+    schema::{
+        CgroupPeak, PhaseFaults, PhaseHistograms, PhaseRow, PhaseScope, PhaseSummary, TimeAtLevel,
+    },
     scope::Scope,
     vm,
 };
@@ -62,6 +64,11 @@ fn entry(scope: &Scope<'_>, phase: &Phase) -> PhaseRow {
                 .quantum_bytes()
                 .saturating_add(scope.bytes(held.error)),
             total_ns: duration_ns,
+        }),
+        cgroup_peak: phase.charge.map(|charge| CgroupPeak {
+            bytes: charge.peak_bytes,
+            from_ns: scope.since_start(charge.from_ns),
+            until_ns: scope.since_start(charge.until_ns),
         }),
         exact: phase.is_exact,
     }

@@ -14,7 +14,9 @@ use serde::Serialize;
 pub use self::{
     history::{ClassPoint, ClassTimeline, Histogram, Histograms, TimeAtLevel, Timeline},
     oom::{CgroupSection, Oom, OomProcess, Refusals},
-    phases::{PhaseEnd, PhaseFaults, PhaseHistograms, PhaseRow, PhaseScope, PhaseSummary},
+    phases::{
+        CgroupPeak, PhaseEnd, PhaseFaults, PhaseHistograms, PhaseRow, PhaseScope, PhaseSummary,
+    },
     pss::{CountedOnce, PssRow},
     syscalls::{CallRow, Outcomes, Syscalls},
     vm::{Vm, VmBothWays, VmCalls},

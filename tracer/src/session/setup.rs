@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use nix::unistd::Uid;
 
 use super::{
-    AtStart, How, Session, What, followed::Followed, living::Living, looks::Looks, pss::Pss,
-    status::Status,
+    AtStart, How, Session, What, charges::Charges, followed::Followed, living::Living,
+    looks::Looks, pss::Pss, status::Status,
 };
 use crate::{
     capture::{Destination, Writer},
@@ -182,6 +182,8 @@ impl Session {
             living: Living::default(),
             command,
             cgroup: None,
+            charges: (followed.as_ref())
+                .and_then(|followed| Charges::of(&followed.cgroup.directory)),
             followed,
             pss: Pss::new(page_bytes),
             looks: Looks::new(),

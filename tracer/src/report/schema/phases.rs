@@ -43,8 +43,23 @@ pub struct PhaseRow {
     pub vm: Option<Vm>,
     /// What it held for most of its time; `None` if no time passed.
     pub time_at_level: Option<TimeAtLevel>,
+    /// What the cgroup that is the target was charged with at most; `None` if the target is none, if
+    /// the kernel cannot tell (before Linux 6.12, and for cgroups of version 1), or if the phase was
+    /// over too soon.
+    pub cgroup_peak: Option<CgroupPeak>,
     /// Nothing is missing in its peaks.
     pub exact: bool,
+}
+
+/// `memory.peak` of a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CgroupPeak {
+    /// Highest charge of that time.
+    pub bytes: u64,
+    /// When it began: some milliseconds after the phase did.
+    pub from_ns: u64,
+    /// When it ended: some milliseconds after the phase did.
+    pub until_ns: u64,
 }
 
 /// What a phase belongs to.
