@@ -60,6 +60,7 @@ macro_rules! offsets {
             REGS_MODE = "pt_regs" "cs";
             REGS_STACK = "pt_regs" "sp";
             BPRM_MM = "linux_binprm" "mm";
+            VMA_MM = "vm_area_struct" "vm_mm";
             BPF_ARRAY_PPTRS = "bpf_array" "pptrs";
         }
     };

@@ -1,6 +1,7 @@
 //! Every map, on one page. Names are those of [`tracer_common::limits::map`].
 
 use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
     macros::map,
     maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
@@ -17,9 +18,10 @@ use tracer_common::{
 #[map]
 pub static SPACES: HashMap<u64, Space> = HashMap::with_max_entries(MAX_SPACES, 0);
 
-/// Ledgers of dead spaces that the ring could not take, by space id.
+/// Ledgers of dead spaces that the ring could not take, by space id. Memory is taken only then: what
+/// is charged to memtrace may be missing to the target.
 #[map]
-pub static CLOSED: HashMap<u32, Space> = HashMap::with_max_entries(MAX_SPACES, 0);
+pub static CLOSED: HashMap<u32, Space> = HashMap::with_max_entries(MAX_SPACES, BPF_F_NO_PREALLOC);
 
 /// An empty ledger: what a new entry of [`SPACES`] starts from. Never written.
 #[map]

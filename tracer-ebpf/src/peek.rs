@@ -20,7 +20,7 @@ use self::layout::TWO_WORDS;
 
 pub use self::{
     layout::{BPF_ARRAY_PPTRS, COUNTS_BY_THREAD, CPUS, IN_ORDER},
-    mm::{Mm, bprm_mm},
+    mm::{Mm, bprm_mm, vma_mm},
     order::first,
     registers::{Call, Registers},
     scan::{nothing, rss_of_slots},

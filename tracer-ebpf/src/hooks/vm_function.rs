@@ -19,7 +19,7 @@ use crate::{
     hooks::vm,
     ledger,
     maps::TASKS,
-    peek::{Call, Thread, current_tgid},
+    peek::{Call, Thread, current_tgid, vma_mm},
     preempt,
 };
 
@@ -37,17 +37,18 @@ pub fn mapping_ended(_ctx: FExitContext) -> u32 {
     preempt::in_task(|| vm::let_go(Thread::current().mm(), 1))
 }
 
-/// `expand_downwards` (mmap.c). That of another space leaves the own one as it is.
+/// `expand_downwards(vma, address)` (mmap.c), perhaps of another's space: an exec puts arguments
+/// into one that it has not entered.
 #[fentry(function = "expand_downwards")]
-pub fn stack_began(_ctx: FEntryContext) -> u32 {
-    preempt::in_task(|| vm::taken(Thread::current().mm(), 1, 1))
+pub fn stack_began(ctx: FEntryContext) -> u32 {
+    preempt::in_task(|| vm::taken(vma_mm(ctx.arg(0)), 1, 1))
 }
 
 /// Its end.
 #[fexit(function = "expand_downwards")]
-pub fn stack_ended(_ctx: FExitContext) -> u32 {
+pub fn stack_ended(ctx: FExitContext) -> u32 {
     preempt::in_task(|| {
-        let mm = Thread::current().mm();
+        let mm = vma_mm(ctx.arg(0));
         if let Some(space) = ledger::find(mm) {
             // What an exec lays out (`setup_arg_pages`, exec.c) is not the growth of a stack.
             let task = TASKS.get_ptr(current_tgid());

@@ -1,7 +1,7 @@
 //! Address spaces.
 
 use super::{cast::cast, field, layout::*, peek};
-use aya_ebpf::helpers::generated::bpf_probe_read_user;
+use aya_ebpf::{Global, helpers::generated::bpf_probe_read_user};
 
 /// An address space: `struct mm_struct *`.
 #[derive(Clone, Copy)]
@@ -13,6 +13,20 @@ impl Mm {
     #[inline(always)]
     pub fn new(pointer: *const u8) -> Self {
         Self(pointer)
+    }
+
+    /// The one that a structure of the kernel points to.
+    ///
+    /// # Safety
+    ///
+    /// `structure` is a pointer that the verifier knows as the structure that has the field.
+    #[inline(always)]
+    pub(super) unsafe fn behind(structure: *const u8, pointer: &Global<u64>) -> Self {
+        if SPACE_TYPE.load() != 0 {
+            return Self(cast(peek(structure, pointer), &SPACE_TYPE));
+        }
+        // SAFETY: by the caller.
+        Self(unsafe { field(structure, pointer) })
     }
 
     /// Its address: the key of its ledger.
@@ -111,12 +125,16 @@ impl Mm {
     }
 }
 
-/// Address space that an exec is about to enter: `bprm->mm`.
+/// Address space that an exec is about to enter: `bprm->mm`, of a program's argument.
 #[inline(always)]
 pub fn bprm_mm(bprm: *const u8) -> Mm {
-    if SPACE_TYPE.load() != 0 {
-        return Mm(cast(peek(bprm, &BPRM_MM), &SPACE_TYPE));
-    }
-    // SAFETY: `bprm` is a program argument of type `struct linux_binprm *`.
-    Mm(unsafe { field(bprm, &BPRM_MM) })
+    // SAFETY: by the caller.
+    unsafe { Mm::behind(bprm, &BPRM_MM) }
+}
+
+/// Address space that a mapping is of: `vma->vm_mm`, of a program's argument.
+#[inline(always)]
+pub fn vma_mm(vma: *const u8) -> Mm {
+    // SAFETY: by the caller.
+    unsafe { Mm::behind(vma, &VMA_MM) }
 }

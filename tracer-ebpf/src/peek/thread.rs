@@ -6,7 +6,7 @@ use aya_ebpf::helpers::{
 };
 use tracer_common::{ledger::Split, limits::COMM_BYTES};
 
-use super::{Mm, Registers, cast::cast, copy, field, layout::*, peek};
+use super::{Mm, Registers, copy, field, layout::*, peek};
 use crate::maps::FOUND;
 
 /// A thread: `struct task_struct *`.
@@ -37,11 +37,8 @@ impl Thread {
     /// the verifier knows: the running one, or a program's argument.
     #[inline(always)]
     pub fn mm(self) -> Mm {
-        if SPACE_TYPE.load() != 0 {
-            return Mm(cast(peek(self.0, &TASK_MM), &SPACE_TYPE));
-        }
-        // SAFETY: `self.0` is a pointer that the verifier knows as `task_struct`.
-        Mm(unsafe { field(self.0, &TASK_MM) })
+        // SAFETY: by the caller, `self.0` is a pointer that the verifier knows as `task_struct`.
+        unsafe { Mm::behind(self.0, &TASK_MM) }
     }
 
     /// Address of its address space, to compare: no pointer that could be followed.

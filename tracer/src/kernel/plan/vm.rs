@@ -90,11 +90,11 @@ fn programs_on(arch: Arch) -> [AtFunction; 7] {
 pub(super) fn doubt(facts: &Facts) -> Option<Doubt> {
     (seen_by(facts) == SeenBy::Functions).then(|| Doubt {
         id: "virtual-memory-by-calls".to_owned(),
-        text: "the peak of virtual size is read at the end of each call: where several threads \
-               change the size of a space at once, it can be off by what the others do. What \
-               shmdt gives back, and what the start of a program lays out, is not among the other \
-               calls. This kernel has no hook for it that costs little"
-            .to_owned(),
+        text:
+            "calls of virtual memory are seen at their end: where several threads change a space \
+               at once, the peak of its virtual size can be off. What shmdt gives back and what \
+               the start of a program lays out is not counted"
+                .to_owned(),
         remedy: "use Linux 6.13 or later".to_owned(),
     })
 }
