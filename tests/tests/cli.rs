@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use tests::{
     report::{Exit, Report},
     runner::{Memtrace, Outcome, Scratch, report, workload},
-    sys::process::signal,
+    sys::{process::signal, restrict::ignoring},
 };
 
 fn sh(script: &str) -> [&str; 3] {
@@ -66,13 +66,15 @@ fn command_that_cannot_be_executed() {
 
 #[test]
 fn wrong_usage() {
-    let wrong: [&[&str]; 6] = [
+    let wrong: [&[&str]; 8] = [
         &[],
         &["--"],
         &["--no-such-option", "--", "true"],
         &["--max-peak", "much", "--", "true"],
         &["--ring", "12KiB", "--", "true"],
         &["--pid", "1", "--", "true"],
+        &["--cgroup", ""],
+        &["report", "--format", "csv", "--json", "-", "run.mtr"],
     ];
     for args in wrong {
         let outcome = Memtrace::default().options(args).start_as_is().0.finish();
@@ -169,8 +171,10 @@ fn disk_that_is_full() {
 
 #[test]
 fn interrupt_reaches_the_command_and_the_report_comes() {
-    for number in [libc::SIGINT, libc::SIGTERM] {
-        let (mut program, scratch) = Memtrace::with_json().start(&sh("echo ready; exec sleep 100"));
+    for number in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        let mut memtrace = Memtrace::with_json();
+        ignoring(&mut memtrace.command, number, false);
+        let (mut program, scratch) = memtrace.start(&sh("echo ready; exec sleep 100"));
         program.hear_after("ready");
         signal(program.pid(), number);
         let outcome = program.finish();
@@ -185,6 +189,19 @@ fn interrupt_reaches_the_command_and_the_report_comes() {
         );
         assert!(report.peak().rss_bytes > 0);
     }
+}
+
+#[test]
+fn a_hangup_that_is_ignored_ends_nothing() {
+    let mut memtrace = Memtrace::with_json();
+    ignoring(&mut memtrace.command, libc::SIGHUP, true);
+    let (mut program, scratch) = memtrace.start(&sh("echo ready; read line; exit 4"));
+    program.hear_after("ready");
+    signal(program.pid(), libc::SIGHUP);
+    program.nudge();
+    let outcome = program.finish();
+    outcome.assert_code(4);
+    report(&outcome, &scratch).assert_over();
 }
 
 #[test]

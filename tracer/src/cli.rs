@@ -67,10 +67,20 @@ pub struct Arguments {
     )]
     pub pid: Vec<u32>,
     /// Trace all that runs in a cgroup and below it, now and later, until it is empty
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["command", "pid", "container"])]
+    #[arg(
+        long,
+        value_name = "PATH",
+        value_parser = NonEmptyStringValueParser::new(),
+        conflicts_with_all = ["command", "pid", "container"]
+    )]
     pub cgroup: Option<String>,
     /// Trace a container, by name or id (docker, podman, nerdctl, crictl)
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["command", "pid"])]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = NonEmptyStringValueParser::new(),
+        conflicts_with_all = ["command", "pid"]
+    )]
     pub container: Option<String>,
     /// Trace a pod of Kubernetes on this machine, all its containers, by name or UID
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with_all = ["command", "pid", "cgroup", "container"])]
@@ -93,7 +103,8 @@ pub struct Arguments {
     /// Report after this time (500ms, 10s, 2m); a command runs on to its end
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
-    /// Exit with 100 if the peak is larger and the command succeeded
+    /// Exit with 100 if the peak is larger and the command succeeded. It is the sum over the
+    /// processes: what they share counts for each. Sizes: 512MiB or 512M, 500MB (decimal), bytes
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_peak: Option<u64>,
     /// Copies of the report.
@@ -196,9 +207,9 @@ pub struct ReportArguments {
 /// What the report is written as, and what else it is written to.
 #[derive(Clone, Debug, Args)]
 pub struct CopiesAsked {
-    /// What the report is written as
-    #[arg(long, value_name = "FMT", value_enum, default_value = "text")]
-    pub format: Format,
+    /// What the report is written as [default: text]
+    #[arg(long, value_name = "FMT", value_enum)]
+    pub format: Option<Format>,
     /// Write the report as JSON to a file too (- for stdout)
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -97,7 +97,7 @@ mod tests {
         let check = |html: &str| {
             let path = |name: &str| Some(folder.path().join(name));
             let asked = CopiesAsked {
-                format: Format::Text,
+                format: None,
                 json: path("run"),
                 html: path(html),
                 export: vec![(Format::Csv, PathBuf::from("/dev/null")); 2],

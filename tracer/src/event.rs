@@ -339,6 +339,6 @@ pub enum EndReason {
     TargetEnded,
     /// `--duration` was over.
     Duration,
-    /// SIGINT or SIGTERM.
+    /// SIGINT, SIGTERM or SIGHUP.
     Interrupted,
 }

@@ -233,7 +233,7 @@ fn tell(
     if !arguments.quiet {
         let colour = coloured(arguments.color, &io::stderr());
         let mut bytes = Vec::new();
-        let format = arguments.copies.format;
+        let format = arguments.copies.format.unwrap_or_default();
         format
             .write(report, colour, &mut bytes)
             .context("the report cannot be put into words")?;

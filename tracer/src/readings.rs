@@ -75,6 +75,13 @@ fn rolled_up(text: &str) -> Option<Rollup> {
     })
 }
 
+/// Whether a process is there and has not ended.
+pub fn lives(pid: u32) -> bool {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = text.rfind(')').and_then(|end| text.get(end + 2..end + 3));
+    !matches!(state, None | Some("Z" | "X"))
+}
+
 /// Faults of a process, minor and major together; `None` if it is gone.
 pub fn faults(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

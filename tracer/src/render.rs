@@ -17,9 +17,10 @@ use clap::ValueEnum;
 use crate::{judge::schema::Judgement, report::schema::Report};
 
 /// What a report can be written as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people, 80 columns
+    #[default]
     Text,
     /// Everything, for programs
     Json,

@@ -57,11 +57,16 @@ pub fn judged(copies: &Copies, capture: Option<&Path>) -> Option<Judgement> {
 /// If there is no report, or if it cannot be written.
 pub fn run(arguments: &ReportArguments) -> Result<(), Failure> {
     let copies = Copies::check(&arguments.copies)?;
+    if arguments.copies.format.is_some() && copies.to_stdout() > 0 {
+        return Err(Failure::usage(
+            "--format goes to stdout, and so does a copy of the report. Name a file for the copy",
+        ));
+    }
     let report = report(&arguments.capture)?;
     if copies.to_stdout() == 0 {
         let mut bytes = Vec::new();
         let colour = coloured(arguments.color, &std::io::stdout());
-        let format = arguments.copies.format;
+        let format = arguments.copies.format.unwrap_or_default();
         format
             .write(&report, colour, &mut bytes)
             .context("the report cannot be put into words")?;

@@ -6,6 +6,7 @@ mod ending;
 mod followed;
 mod living;
 mod looks;
+mod named;
 mod own_cgroup;
 mod pss;
 mod setup;
@@ -35,7 +36,7 @@ use crate::{
     capture::{Destination, Writer},
     cgroup::{self, Wanted},
     command::holder::Holder,
-    event::{EndReason, Event},
+    event::{Doubt, EndReason, Event},
     failure::Failure,
     functions::Function,
     kernel::attach::Live,
@@ -137,6 +138,8 @@ struct Session {
     cgroup: Option<AtStart>,
     followed: Option<Followed>,
     charges: Option<Charges>,
+    /// Doubts that came up while tracing.
+    doubts: Vec<Doubt>,
     pss: Pss,
     looks: Looks,
     signals: SignalFd,

@@ -17,6 +17,22 @@ fn checked(result: impl Into<i64>) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes the command begin with this signal ignored, as `nohup` does, or with its default.
+pub fn ignoring(command: &mut Command, signal: i32, is_ignored: bool) {
+    // SAFETY: between fork and exec only one system call is made.
+    unsafe {
+        command.pre_exec(move || {
+            let disposition = if is_ignored {
+                libc::SIG_IGN
+            } else {
+                libc::SIG_DFL
+            };
+            libc::signal(signal, disposition);
+            Ok(())
+        });
+    }
+}
+
 /// Makes the command run with these capabilities and no other, though it is root's.
 pub fn with_capabilities_only(command: &mut Command, kept: &'static [u32]) {
     // SAFETY: between fork and exec only prctl is called.

@@ -23,7 +23,7 @@ use crate::{
 
 /// Doubts of the plan that speak against the target's peak: what an exec prepares is not counted
 /// while the old space is still there.
-const OF_TARGET: [&str; 1] = ["late-exec"];
+const OF_TARGET: [&str; 2] = ["late-exec", "pid-not-found"];
 
 const DEFECT: &str = "This is a defect of memtrace: please report it.";
 const RUN_AGAIN: &str = "Run again.";
@@ -191,9 +191,13 @@ fn survivors(doubts: &mut Doubts, scope: &Scope<'_>, ended: &Ended) {
     } else {
         ("processes", "were")
     };
-    let when = match ended.reason {
-        EndReason::TargetEnded => "the command ended",
-        EndReason::Duration | EndReason::Interrupted => "tracing ended",
+    let (when, remedy) = match ended.reason {
+        EndReason::TargetEnded => (
+            "the command ended",
+            "Let the command wait for its children.",
+        ),
+        EndReason::Duration => ("tracing ended, as asked", ""),
+        EndReason::Interrupted => ("tracing was interrupted", ""),
     };
     doubts.add(
         Touches::NoPeak,
@@ -203,7 +207,7 @@ fn survivors(doubts: &mut Doubts, scope: &Scope<'_>, ended: &Ended) {
              not in here.",
             Count(alive),
         ),
-        "Let the command wait for its children.",
+        remedy,
     );
 }
 

@@ -184,7 +184,7 @@ impl Session {
             fault_latencies: self.live.fault_latencies()?,
             tracer_peak_rss_bytes: own.map(|memory| memory.vm_hwm_bytes),
             tracer_cpu_ns: host::cpu_ns(),
-            doubts: Vec::new(),
+            doubts: std::mem::take(&mut self.doubts),
         })
     }
 }

@@ -7,7 +7,7 @@ use nix::unistd::Uid;
 
 use super::{
     AtStart, How, Session, What, charges::Charges, followed::Followed, living::Living,
-    looks::Looks, pss::Pss, status::Status,
+    looks::Looks, named, pss::Pss, status::Status,
 };
 use crate::{
     capture::{Destination, Writer},
@@ -89,6 +89,10 @@ impl Session {
             }
             _ => None,
         };
+        let named = match &what {
+            What::Pids(pids) => pids.clone(),
+            _ => Vec::new(),
+        };
         let start_ns = host::monotonic_ns();
         let (asked_target, asked_pids) = match &what {
             What::Command { holder, argv } => {
@@ -152,9 +156,7 @@ impl Session {
             What::Pids(pids) => {
                 let found = live.seed(&pids).context("tracing cannot be set up")?;
                 if found == 0 {
-                    return Err(
-                        anyhow::anyhow!("every process named ended before tracing began").into(),
-                    );
+                    return Err(named::nobody(&pids).into());
                 }
                 None
             }
@@ -182,6 +184,7 @@ impl Session {
             living: Living::default(),
             command,
             cgroup: None,
+            doubts: Vec::new(),
             charges: (followed.as_ref())
                 .and_then(|followed| Charges::of(&followed.cgroup.directory)),
             followed,
@@ -192,6 +195,7 @@ impl Session {
         };
         session.take(Event::Begun(Box::new(begun)));
         session.fetch();
+        session.tell_of_missing(&named);
         session.cgroup = cgroup.map(|cgroup| AtStart {
             strangers: session.strangers(&cgroup.directory),
             ..cgroup
