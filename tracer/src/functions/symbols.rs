@@ -62,6 +62,10 @@ pub(super) fn parts(
         near.dedup_by(|one, other| one.1 == other.1);
         let names: Vec<String> = near.into_iter().take(NEAR).map(|(_, name)| name).collect();
         let near = match names.is_empty() {
+            true if is_interpreter(&path) => String::from(
+                ": functions of a script have no machine code. Mark its phases in it, as \
+                 docs/phases.md shows for Python",
+            ),
             true => {
                 let file = path.display();
                 format!(". List what it has with: nm -C {file}; nm -DC {file}")
@@ -81,6 +85,13 @@ pub(super) fn parts(
         function,
         names: names.join(", "),
     })
+}
+
+/// A program that runs scripts, by its name.
+fn is_interpreter(path: &Path) -> bool {
+    const NAMES: [&str; 7] = ["python", "ruby", "perl", "node", "java", "Rscript", "php"];
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    NAMES.iter().any(|known| name.starts_with(known))
 }
 
 fn is_indirect(symbol: &object::Symbol<'_, '_>) -> bool {

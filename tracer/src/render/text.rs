@@ -114,7 +114,9 @@ fn moment(peak: &TargetPeak, report: &Report) -> String {
         Some(processes) => format!(", with {} processes alive", Count(processes)),
         None => String::new(),
     };
-    format!("after {} of {whole}{alive}", Nanos(at_ns))
+    let phase = peak.phase.as_ref();
+    let phase = phase.map_or_else(String::new, |name| format!(", in the phase {name}"));
+    format!("after {} of {whole}{phase}{alive}", Nanos(at_ns))
 }
 
 /// What was held then and is no part of it.

@@ -172,7 +172,7 @@ fn approximate(scope: &Scope<'_>, exited: &ProcessExited) -> Check {
     let (said, end) = (scope.bytes(exited.plain_rss), scope.rss(&exited.end));
     let judged = kernel(scope, said, end);
     // What `/proc/PID/stat` and, before 6.12.39 and 6.16, all of `/proc` say.
-    judged.check("VmRSS (approximate)", said, end)
+    judged.check("VmRSS at its end", said, end)
 }
 
 /// `ru_maxrss` of one process.
@@ -186,11 +186,12 @@ fn max_rss(scope: &Scope<'_>, row: &Row<'_>, said: i64, peak: i64) -> Judged {
     {
         return Judged::new(Verdict::Inherited, inherited(row));
     }
-    let hiwater = row
+    // `setmax_mm_hiwater_rss` (mm.h): the mark, or the level as most of the kernel reads it.
+    let at_exit = row
         .exited()
-        .map(|exited| scope.bytes(signed(exited.hiwater)));
+        .map(|exited| scope.bytes(signed(exited.hiwater).max(exited.plain_rss)));
     let by_census = row.own.is_some_and(|own| own.via() == via::CENSUS);
-    if by_census && (hiwater != Some(said) || reached_before(scope, row, said)) {
+    if by_census && (at_exit != Some(said) || reached_before(scope, row, said)) {
         return Judged::new(
             Verdict::BeforeAttach,
             "It was reached, or carried over by exec, before tracing began.",

@@ -55,7 +55,7 @@ fn a_lagging_mark_is_the_kernels_batching_up_to_its_bound() {
         (-187, Verdict::KernelHigh, "more than"),
     ] {
         let report = simple(lag);
-        for name in ["ru_maxrss", "VmRSS (approximate)"] {
+        for name in ["ru_maxrss", "VmRSS at its end"] {
             let (verdict, text, diff) = verdict(last(&report, "grow"), name);
             assert_eq!((verdict, diff), (expected, Some(-lag)), "{name}, {lag}");
             assert!(text.contains(why), "{text}");

@@ -55,7 +55,7 @@ fn conclusion(pollers: &Pollers) -> String {
         Some(_) if need.too_long_ms.is_none() => "Any interval up to a minute is good.".to_owned(),
         Some(ms) => format!(
             "To stay within 5 % in 95 % of runs, poll every {} or faster.",
-            interval(ms)
+            interval(ms.max(need.never_missed_ms))
         ),
         None => format!(
             "No interval of {} or more stays within 5 % in 95 % of runs: the peak is not held \
@@ -179,7 +179,11 @@ fn needed(need: &Need) -> String {
         ms => format!("; always: every {}", interval(ms)),
     };
     match (need.ms, need.too_long_ms) {
-        (Some(ms), _) => format!("every {}{always}", interval(ms)),
+        // What misses in no run misses in few.
+        (Some(ms), _) => {
+            let most = ms.max(need.never_missed_ms);
+            format!("every {}{always}", interval(most))
+        }
         (None, Some(ms)) => format!("more often than every {}{always}", interval(ms)),
         (None, None) => "not known".to_owned(),
     }
