@@ -64,6 +64,11 @@ impl Cgroup {
             .find(|file| file.exists())
             .expect("a file for the limit");
         fs::write(&file, bytes.to_string()).expect("a limit");
+        // What is swapped out is not killed. (Version 1 has no such file for swap alone.)
+        let swap = self.directory.join("memory.swap.max");
+        if swap.exists() {
+            fs::write(swap, "0").expect("no swap");
+        }
     }
 
     /// It has this file.
