@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -40,6 +40,8 @@ impl Mark {
     /// `None` if the cgroup is gone.
     fn read(mut self) -> Option<PhaseCharge> {
         let mut text = String::new();
+        // Behind what was written to it.
+        self.file.rewind().ok()?;
         self.file.read_to_string(&mut text).ok()?;
         Some(PhaseCharge {
             from_ns: self.from_ns,
