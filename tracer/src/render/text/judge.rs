@@ -55,7 +55,7 @@ fn conclusion(pollers: &Pollers) -> String {
         Some(_) if need.too_long_ms.is_none() => "Any interval up to a minute is good.".to_owned(),
         Some(ms) => format!(
             "To stay within 5 % in 95 % of runs, poll every {} or faster.",
-            interval(ms.max(need.never_missed_ms))
+            interval(ms)
         ),
         None => format!(
             "No interval of {} or more stays within 5 % in 95 % of runs: the peak is not held \
