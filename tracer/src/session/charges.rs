@@ -26,6 +26,8 @@ const MOST_OPEN: usize = 64;
 struct Mark {
     file: File,
     from_ns: u64,
+    /// What it said so far, bytes.
+    highest: u64,
 }
 
 impl Mark {
@@ -34,19 +36,29 @@ impl Mark {
         let from_ns = host::monotonic_ns();
         // Any text does (`peak_write`, memcontrol.c).
         file.write_all(b"1\n")?;
-        Ok(Self { file, from_ns })
+        Ok(Self {
+            file,
+            from_ns,
+            highest: 0,
+        })
     }
 
     /// `None` if the cgroup is gone.
-    fn read(mut self) -> Option<PhaseCharge> {
+    fn note(&mut self) -> Option<()> {
         let mut text = String::new();
         // Behind what was written to it.
         self.file.rewind().ok()?;
         self.file.read_to_string(&mut text).ok()?;
+        self.highest = self.highest.max(text.trim().parse().ok()?);
+        Some(())
+    }
+
+    fn end(mut self) -> Option<PhaseCharge> {
+        self.note()?;
         Some(PhaseCharge {
             from_ns: self.from_ns,
             until_ns: host::monotonic_ns(),
-            peak_bytes: text.trim().parse().ok()?,
+            peak_bytes: self.highest,
         })
     }
 }
@@ -72,25 +84,28 @@ impl Charges {
         })
     }
 
-    /// Begins with phases that are new, and reads the marks of those that have ended.
+    /// Reads the marks of phases that have ended, and begins with those that are new. Setting one mark
+    /// back takes from the others what they had not said yet (`peak_write` keeps one
+    /// `local_watermark` for all): they are read before.
     pub(super) fn look<'a>(&mut self, phases: impl Iterator<Item = &'a Phase>) -> Vec<Reading> {
-        let mut ended = std::mem::take(&mut self.open);
-        for phase in phases {
-            let known = ended.remove(&phase.begun_by);
-            let has_room = self.open.len() < MOST_OPEN && self.seen < MAX_KEPT;
-            let mark = match known {
-                None if has_room => {
-                    self.seen += 1;
-                    Mark::set_back(&self.file).ok()
-                }
-                known => known,
-            };
-            self.open.extend(mark.map(|mark| (phase.begun_by, mark)));
-        }
-        let read = |(phase, mark): (u64, Mark)| {
-            let charge = mark.read()?;
+        let phases: Vec<u64> = phases.map(|phase| phase.begun_by).collect();
+        let of_open = |phase: &u64, _: &mut Mark| phases.contains(phase);
+        let open: BTreeMap<_, _> = self.open.extract_if(.., of_open).collect();
+        let ended = std::mem::replace(&mut self.open, open);
+        let end = |(phase, mark): (u64, Mark)| {
+            let charge = mark.end()?;
             Some(Reading::PhaseCharge { phase, charge })
         };
-        ended.into_iter().filter_map(read).collect()
+        let readings = ended.into_iter().filter_map(end).collect();
+        for phase in phases {
+            let has_room = self.open.len() < MOST_OPEN && self.seen < MAX_KEPT;
+            if !self.open.contains_key(&phase) && has_room {
+                self.open.retain(|_, mark| mark.note().is_some());
+                self.seen += 1;
+                let mark = Mark::set_back(&self.file).ok();
+                self.open.extend(mark.map(|mark| (phase, mark)));
+            }
+        }
+        readings
     }
 }
