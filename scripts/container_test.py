@@ -97,8 +97,9 @@ def found(folder):
     return json.loads((folder / "report.json").read_text())
 
 
-def wrong_of(report, folder):
-    """What is wrong with the rows of the workload: its peak, and its PID in the container."""
+def wrong_of(report, folder, pid_key="pid_inside"):
+    """What is wrong with the rows of the workload: its peak, and its PID in the container, which has
+    another key where memtrace is in there too."""
     if not report["certainty"]["exact"] or report["certainty"]["events_lost"]:
         return f"not exact: {report['certainty']}"
     rows = [row for row in report["processes"] if row["comm"] == "pages"]
@@ -106,7 +107,7 @@ def wrong_of(report, folder):
     truth = json.loads((folder / "truth.json").read_text())
     if peaks != [truth["peak"]["rss_bytes"]]:
         return f"peaks {peaks}, and the workload knows {truth['peak']}"
-    inside = [row["pid_inside"] for row in rows]
+    inside = [row[pid_key] for row in rows]
     if inside != [truth["pid"]]:
         return f"PIDs {inside} in the container, and the workload knows {truth['pid']}"
     return None
@@ -214,15 +215,7 @@ def traced_inside(folder):
     ran = run_inside(folder, "--security-opt", f"seccomp={profile_of_docker(folder)}")
     if ran.returncode != 0:
         return f"it ended with {ran.returncode}: {ran.stderr.strip()}"
-    report = found(folder)
-    rows = [row for row in report["processes"] if row["comm"] == "pages"]
-    truth = json.loads((folder / "truth.json").read_text())
-    peaks = [row["peak"]["rss_bytes"] for row in rows]
-    if not report["certainty"]["exact"] or peaks != [truth["peak"]["rss_bytes"]]:
-        return f"peaks {peaks}, and the workload knows {truth['peak']}: {report['certainty']}"
-    if [row["pid"] for row in rows] != [truth["pid"]]:
-        return f"PIDs {[row['pid'] for row in rows]}, and the workload knows {truth['pid']}"
-    return None
+    return wrong_of(found(folder), folder, pid_key="pid")
 
 
 def refused_inside(folder):

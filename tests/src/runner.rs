@@ -311,11 +311,9 @@ impl Default for Memtrace {
         );
         let mut command = Command::new(memtrace());
         // Whoever elevated the test must not decide as whom the workloads run.
-        let of_user = ["SUDO_UID", "SUDO_GID", "SUDO_USER"];
-        for name in of_user
-            .into_iter()
-            .chain(["MEMTRACE_BPF_OBJECT", "MEMTRACE_WITHOUT"])
-        {
+        let sudo = ["SUDO_UID", "SUDO_GID", "SUDO_USER"];
+        let own = ["MEMTRACE_BPF_OBJECT", "MEMTRACE_WITHOUT"];
+        for name in sudo.iter().chain(&own) {
             command.env_remove(name);
         }
         if let Some(object) = env::var_os("MEMTRACE_TEST_OBJECT") {

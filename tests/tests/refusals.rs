@@ -79,3 +79,17 @@ fn object_that_is_not_one() {
         refused(memtrace).assert_refusal(125, &[why]);
     }
 }
+
+#[test]
+fn tracepoint_that_the_figures_rest_on() {
+    for (tracepoint, subject) in [
+        ("rss_stat", "resident memory"),
+        ("exit_mmap", "end of an address space"),
+        ("task_newtask", "forks"),
+        ("sched_process_exec", "programs"),
+        ("sched_process_exit", "exits"),
+    ] {
+        let words = format!("lacks the tracepoint {tracepoint}, without which {subject}");
+        refused(Memtrace::default().without(&[tracepoint])).assert_refusal(125, &[&words]);
+    }
+}

@@ -51,6 +51,14 @@ pub fn possible_cpus() -> u32 {
         .map_or(1, |last| last + 1)
 }
 
+/// A mask of this process's `/proc/self/status`, by the beginning of its line; 0 if there is none.
+pub fn own_mask(name: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix(name));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
 /// Processes and threads that the whole machine has ever started; `None` if it does not tell.
 pub fn forks() -> Option<u64> {
     let text = fs::read_to_string("/proc/stat").ok()?;

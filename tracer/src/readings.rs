@@ -77,17 +77,27 @@ fn rolled_up(text: &str) -> Option<Rollup> {
 
 /// Whether a process is there and has not ended.
 pub fn lives(pid: u32) -> bool {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = text.rfind(')').and_then(|end| text.get(end + 2..end + 3));
-    !matches!(state, None | Some("Z" | "X"))
+    let text = stat(pid).unwrap_or_default();
+    !matches!(
+        after_name(&text).and_then(|fields| fields.get(..1)),
+        None | Some("Z" | "X")
+    )
+}
+
+fn stat(pid: u32) -> Option<String> {
+    fs::read_to_string(format!("/proc/{pid}/stat")).ok()
+}
+
+/// The fields from the state on. The name before it, in brackets, may itself hold brackets and
+/// spaces.
+fn after_name(stat: &str) -> Option<&str> {
+    stat.get(stat.rfind(')')? + 2..)
 }
 
 /// Faults of a process, minor and major together; `None` if it is gone.
 pub fn faults(pid: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in brackets may itself hold brackets and spaces; the state is the first field after.
-    let fields = text.get(text.rfind(')')? + 2..)?;
-    let fields: Vec<&str> = fields.split(' ').collect();
+    let text = stat(pid)?;
+    let fields: Vec<&str> = after_name(&text)?.split(' ').collect();
     let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
     Some(number(7)? + number(9)?)
 }

@@ -6,6 +6,8 @@ use nix::sys::{
     signalfd::{SfdFlags, SignalFd},
 };
 
+use crate::host;
+
 /// Holds back the signals by which people end a program: SIGINT, SIGTERM and, unless memtrace was
 /// started to ignore it (`nohup`), SIGHUP; in this thread and those that it starts from here on.
 ///
@@ -26,11 +28,7 @@ pub fn hold_back() -> anyhow::Result<SigSet> {
 
 /// Whether this process ignores a signal, as `/proc` tells.
 fn is_ignored(signal: Signal) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status
-        .lines()
-        .find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal as i32 - 1) & 1 != 0)
+    host::own_mask("SigIgn:") >> (signal as i32 - 1) & 1 != 0
 }
 
 /// Holds them back, to be read from a descriptor that never waits.

@@ -1,6 +1,8 @@
 //! What the running user may do: capabilities, asked of the kernel and not of the user id.
 
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
+
+use crate::host;
 
 /// A capability that memtrace needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,12 +66,7 @@ pub fn remedy(_missing: &[Needed]) -> String {
 
 /// Capabilities in force, by bit.
 pub fn effective() -> BTreeSet<u32> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0);
+    let mask = host::own_mask("CapEff:");
     (0..64).filter(|bit| mask >> bit & 1 == 1).collect()
 }
 

@@ -108,6 +108,11 @@ impl OwnSpace {
             .unwrap_or(0)
     }
 
+    /// It was there before it was of the target.
+    pub fn was_there(&self) -> bool {
+        matches!(self.via(), via::CENSUS | via::CGROUP)
+    }
+
     /// The kernel tore it down.
     pub fn is_closed(&self) -> bool {
         self.ledger.is_some_and(|ledger| ledger.closed_ns != 0)

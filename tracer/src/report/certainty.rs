@@ -9,7 +9,7 @@ mod latency;
 mod losses;
 mod phases;
 
-use tracer_common::record::{kind, via};
+use tracer_common::record::kind;
 
 use super::{
     schema::{Absent, Certainty, StreamCheck},
@@ -213,9 +213,8 @@ fn survivors(doubts: &mut Doubts, scope: &Scope<'_>, ended: &Ended) {
 
 /// A process that was attached to may have needed more before.
 fn before_attach(doubts: &mut Doubts, scope: &Scope<'_>) {
-    let joined = |via: u32| matches!(via, via::CENSUS | via::CGROUP);
     let mut own = scope.rows.iter().filter_map(|row| row.own);
-    let some_joined = own.any(|own| joined(own.via()));
+    let some_joined = own.any(|own| own.was_there());
     match scope.begun.target {
         TargetAsked::Command { .. } => return,
         TargetAsked::Cgroup { .. } if !some_joined => return,
@@ -224,7 +223,7 @@ fn before_attach(doubts: &mut Doubts, scope: &Scope<'_>) {
     let mut higher: Vec<(i64, String)> = scope
         .rows
         .iter()
-        .filter(|row| row.own.is_some_and(|own| joined(own.via())))
+        .filter(|row| row.own.is_some_and(|own| own.was_there()))
         .filter_map(|row| {
             let marked = i64::try_from(row.own?.opened?.hiwater).unwrap_or(i64::MAX);
             let who = row

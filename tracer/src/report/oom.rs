@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use tracer_common::record::via;
-
 use super::{
     phases,
     schema::{Oom, OomProcess},
@@ -145,14 +143,10 @@ fn grown(scope: &Scope<'_>, row: &Row<'_>, pages: i64, at_ns: u64) -> Option<i64
     let told = scope.history.of(row.space?)?;
     let points = told.timeline.points();
     let before = points.iter().rfind(|point| point.at_ns <= from_ns);
-    let was_there = |by: &&Row<'_>| {
-        let via = by.own.map(|own| own.via());
-        via.is_some_and(|via| matches!(via, via::CENSUS | via::CGROUP))
-    };
     let start = match before {
         Some(before) => before.pages.rss(),
         // Since it is known.
-        None if was_there(&row) => points.first()?.pages.rss(),
+        None if row.own.is_some_and(|own| own.was_there()) => points.first()?.pages.rss(),
         // One that was not there yet has grown by all that it has.
         None => 0,
     };

@@ -89,14 +89,13 @@ impl Charges {
     /// `local_watermark` for all): they are read before.
     pub(super) fn look<'a>(&mut self, phases: impl Iterator<Item = &'a Phase>) -> Vec<Reading> {
         let phases: Vec<u64> = phases.map(|phase| phase.begun_by).collect();
-        let of_open = |phase: &u64, _: &mut Mark| phases.contains(phase);
-        let open: BTreeMap<_, _> = self.open.extract_if(.., of_open).collect();
-        let ended = std::mem::replace(&mut self.open, open);
+        let has_ended = |phase: &u64, _: &mut Mark| !phases.contains(phase);
+        let ended = self.open.extract_if(.., has_ended);
         let end = |(phase, mark): (u64, Mark)| {
             let charge = mark.end()?;
             Some(Reading::PhaseCharge { phase, charge })
         };
-        let readings = ended.into_iter().filter_map(end).collect();
+        let readings = ended.filter_map(end).collect();
         for phase in phases {
             let has_room = self.open.len() < MOST_OPEN && self.seen < MAX_KEPT;
             if !self.open.contains_key(&phase) && has_room {

@@ -89,10 +89,6 @@ impl Session {
             }
             _ => None,
         };
-        let named = match &what {
-            What::Pids(pids) => pids.clone(),
-            _ => Vec::new(),
-        };
         let start_ns = host::monotonic_ns();
         let (asked_target, asked_pids) = match &what {
             What::Command { holder, argv } => {
@@ -195,7 +191,9 @@ impl Session {
         };
         session.take(Event::Begun(Box::new(begun)));
         session.fetch();
-        session.tell_of_missing(&named);
+        if session.command.is_none() {
+            session.tell_of_missing(&asked_pids);
+        }
         session.cgroup = cgroup.map(|cgroup| AtStart {
             strangers: session.strangers(&cgroup.directory),
             ..cgroup
