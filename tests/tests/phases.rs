@@ -129,6 +129,31 @@ fn eight_threads_with_their_own_phases() {
     }
 }
 
+/// What another CPU has seen and not handed in is of the phase in which it was so, and of no other.
+#[test]
+fn phases_that_begin_and_end_while_another_cpu_counts() {
+    let (report, _) = play("grows:40000 shrinks:40000");
+    let level = |bytes: Option<u64>| bytes.expect("a level");
+    let mut ended = 0;
+    let mut moved = [0, 0];
+    for phase in &report.phases {
+        let (start, end) = (level(phase.start_rss_bytes), level(phase.end_rss_bytes));
+        let peak = level(phase.peak_rss_bytes);
+        assert_eq!(phase.peak_target_bytes, peak, "entry {}", phase.nth);
+        if phase.name == "grows" {
+            assert_eq!(peak, end, "entry {} from {start}", phase.nth);
+            assert!(start >= ended, "entry {}", phase.nth);
+            ended = end;
+            moved[0] += u32::from(end > start);
+        } else {
+            assert_eq!(peak, start, "entry {} to {end}", phase.nth);
+            moved[1] += u32::from(end < start);
+        }
+    }
+    // Else it would show nothing.
+    assert!(moved.into_iter().all(|phases| phases > 10), "{moved:?}");
+}
+
 #[test]
 fn named_tracks_interleave() {
     let (report, _) = play(

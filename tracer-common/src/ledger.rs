@@ -212,8 +212,8 @@ impl Space {
 pub struct Target {
     /// Spaces alive. While it is 1 the hot path may leave early.
     pub spaces: u64,
-    /// Goes up whenever what a CPU has seen ([`Seen`]) may hold no more: the stream has told of a
-    /// level, a marker has cut a segment, a space has joined.
+    /// Goes up whenever what a CPU knows of the only space ([`crate::alone::Seen`]) may hold no
+    /// more: the stream has told of a level, a segment was cut, a space has joined or is gone.
     pub epoch: u64,
     /// Processes alive.
     pub processes: u64,
@@ -285,25 +285,6 @@ pub struct Task {
     pub leader: u64,
 }
 
-/// What a CPU saw of the target's only space when it last looked whether anybody must be told of its
-/// level.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Address of the `mm_struct`.
-    pub mm: u64,
-    /// [`Target::epoch`] then.
-    pub epoch: u64,
-    /// Sum of the plain counts.
-    pub plain: i64,
-    /// The CPU's own slots of the counters, summed up.
-    pub own: i64,
-    /// Where those are.
-    pub slots: u64,
-    /// How far they may move before it must look again, pages.
-    pub share: i64,
-}
-
 /// Counters of one CPU, for `certainty`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -368,7 +349,6 @@ wire_safe! {
         process: u32, next_space: u32, before_exec_known: u32, marked: u32,
         before_exec: Split, before_exec_hiwater: u64, leader: u64,
     }
-    Seen { mm: u64, epoch: u64, plain: i64, own: i64, slots: u64, share: i64 }
     Stats { emitted: [u64; crate::record::kind::COUNT], lost: [u64; crate::record::kind::COUNT] }
     Found {
         holder_parent: u64, cpus: u64, pid_level: u64, pid_namespace: u64, added: u64,

@@ -5,6 +5,7 @@
 //! Amounts of memory are in pages here; user space turns them into bytes.
 #![no_std]
 
+pub mod alone;
 pub mod latency;
 pub mod layout;
 pub mod ledger;

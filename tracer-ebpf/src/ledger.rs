@@ -5,15 +5,20 @@
 //!   drifts and a missed event heals at the next one;
 //! - under the space's lock a scan and its publication are one step, so a stale level never
 //!   replaces a fresh one;
+//! - while the target has one space, each CPU keeps the highest level that it has seen, and whoever
+//!   asks for a peak or a segment takes them in first (`alone`);
 //! - the target's total is one atomic number to which every space adds its difference: its values
 //!   are sums of published levels, in the order of the additions;
 //! - a CPU that cannot have the lock in time (its holder's virtual CPU is not running) leaves its
 //!   scan in `late_rss`, an atomic maximum.
 
+mod alone;
 mod cached;
 mod change;
 mod cut;
+mod gather;
 mod lock;
+mod mask;
 mod settle;
 mod span;
 
@@ -23,8 +28,9 @@ use tracer_common::{
 };
 
 pub use self::{
+    alone::is_quiet,
     cached::{begin_sync, end_sync, forget_cache, is_syncing, note_cache, seed_cache},
-    change::{changed, is_quiet, publish, scan},
+    change::{Records, changed, publish, scan},
     cut::{cut, cut_target},
     lock::{bump, raise},
     span::{close, open, part},

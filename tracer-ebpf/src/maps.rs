@@ -6,8 +6,9 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
 use tracer_common::{
+    alone::{Alone, Seen},
     latency::{FaultSums, LastFault},
-    ledger::{Found, Seen, Space, Stats, Target, Task, ThreadCache},
+    ledger::{Found, Space, Stats, Target, Task, ThreadCache},
     limits::{
         LEVEL_RING_BYTES, LIFE_RING_BYTES, MAX_CPUS, MAX_PROCESSES, MAX_SPACES, MAX_WANTED,
         PRESENCE_BUCKETS,
@@ -56,9 +57,13 @@ pub static EXITED: HashMap<u64, u32> = HashMap::with_max_entries(MAX_PROCESSES, 
 #[map]
 pub static WANTED: HashMap<u32, u32> = HashMap::with_max_entries(MAX_WANTED, 0);
 
-/// What each CPU saw at its last look.
+/// What each CPU knows of the target's only space.
 #[map]
 pub static SEEN: PerCpuArray<Seen> = PerCpuArray::with_max_entries(1, 0);
+
+/// What the CPUs share of it.
+#[map]
+pub static ALONE: Array<Alone> = Array::with_max_entries(1, 0);
 
 /// The task whose change each CPU looked at last: see `preempt`.
 #[map]

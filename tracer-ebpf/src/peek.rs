@@ -22,7 +22,7 @@ pub use self::{
     layout::{BPF_ARRAY_PPTRS, COUNTS_BY_THREAD, CPUS, IN_ORDER},
     mm::{Mm, bprm_mm, vma_mm},
     order::first,
-    registers::{Call, Registers},
+    registers::{Call, Registers, is_error},
     scan::{nothing, rss_of_slots},
     thread::{Thread, current_tgid},
     user::{read_user, read_user_text},

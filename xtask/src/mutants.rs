@@ -30,7 +30,7 @@ struct Mutant {
     runs: u32,
 }
 
-const MUTANTS: [Mutant; 7] = [
+const MUTANTS: [Mutant; 8] = [
     Mutant {
         name: "o1-sum",
         wrong: "adds up what each CPU's slot held when last seen, instead of scanning all",
@@ -65,6 +65,12 @@ const MUTANTS: [Mutant; 7] = [
         name: "segment-not-reset",
         wrong: "lets a phase begin with the peak of what was before it",
         caught_by: ("phases", "peaks_above_the_begin_are_exact_and_nested"),
+        runs: 1,
+    },
+    Mutant {
+        name: "records-not-gathered",
+        wrong: "leaves the peaks that CPUs have recorded for themselves where they are",
+        caught_by: ("phases", "two_thousand_in_a_row_are_each_exact"),
         runs: 1,
     },
     Mutant {

@@ -7,7 +7,8 @@
 //! makes so many phases `many` of growing size up to so many pages; `unreadable` begins a phase
 //! whose name cannot be read, `unreadable-end` ends one so; `pause:MS` does nothing for so many
 //! milliseconds; `sentinel` and `sentinel-end` mark by `faccessat2`; `child:PAGES` forks a child that
-//! takes up and gives back so many; `exec` enters this program once more, with the words after it; `threads:COUNT` see there.
+//! takes up and gives back so many; `exec` enters this program once more, with the words after it; `threads:COUNT`,
+//! `grows:PAGES` and `shrinks:PAGES` see there.
 //!
 //! All that it needs for this is in memory before the first word.
 
@@ -29,6 +30,10 @@ use tests::{
 const MOST: usize = 64;
 /// Pages that thread number `i` of `threads` touches in its step.
 const STEP_PAGES: [usize; 8] = [700, 100, 900, 300, 1100, 500, 1300, 200];
+/// Phases of a race at most: fewer than a report has rows.
+const MOST_RACED: u32 = 4_000;
+/// How long each is open.
+const RACED_NS: u64 = 10_000;
 /// Steps for which each thread's phase is open.
 const OPEN_STEPS: u32 = 3;
 
@@ -37,6 +42,8 @@ struct Player {
     board: Board,
     reader: Reader,
     child: Option<u32>,
+    /// Those that the program may run on.
+    cpus: Vec<usize>,
     truth: String,
 }
 
@@ -51,6 +58,7 @@ fn main() {
         board: Board::new(8),
         reader: Reader::default(),
         child: None,
+        cpus: process::cpus(),
         truth: truth_file.clone(),
     };
     player.reader.own_rss();
@@ -146,6 +154,8 @@ impl Player {
             "child" => self.child(pages()),
             "exec" => self.exec(rest),
             "threads" => threads(value.parse().expect("a number of threads")),
+            "grows" => race(pages(), Goes::Up, &self.cpus),
+            "shrinks" => race(pages(), Goes::Down, &self.cpus),
             _ => panic!("{word}: not understood"),
         }
     }
@@ -227,5 +237,64 @@ fn threads(count: usize) {
             advance(clock);
             wait_for(done, count as u32 * (tick + 1));
         }
+    });
+}
+
+/// Where the level goes while phases begin and end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goes {
+    Up,
+    Down,
+}
+
+/// One phase after the other, while a thread on another CPU takes up pages, or gives them back, one by
+/// one: the level goes one way only, so that the highest of a phase is that of its end or begin.
+fn race(pages: usize, goes: Goes, cpus: &[usize]) {
+    let (name, mut phases) = match goes {
+        Goes::Up => ("grows", 0),
+        Goes::Down => ("shrinks", 0),
+    };
+    let (own, other) = (cpus[0], *cpus.last().expect("a CPU"));
+    let page = || {
+        let map = Map::new(Kind::Private, 1);
+        map.write_all();
+        map
+    };
+    let mut held = Vec::with_capacity(pages);
+    if goes == Goes::Down {
+        held.extend((0..pages).map(|_| page()));
+    }
+    let board = Board::new(8);
+    let (clock, done) = (board.word(0), board.word(1));
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            process::move_to(other);
+            // How it is done is in memory before it counts.
+            drop(page());
+            advance(done);
+            wait_for(clock, 1);
+            match goes {
+                Goes::Up => held.extend((0..pages).map(|_| page())),
+                Goes::Down => held.clear(),
+            }
+            advance(done);
+            // Its end gives back what it stands on.
+            wait_for(clock, 2);
+        });
+        process::move_to(own);
+        wait_for(done, 1);
+        memory::fault_all_in();
+        advance(clock);
+        while done.load(Ordering::Acquire) < 2 && phases < MOST_RACED {
+            mark(Mark::Begin, name, 0);
+            let begun = process::now_ns();
+            while process::now_ns() < begun + RACED_NS {
+                std::hint::spin_loop();
+            }
+            mark(Mark::End, "", 0);
+            phases += 1;
+        }
+        wait_for(done, 2);
+        advance(clock);
     });
 }

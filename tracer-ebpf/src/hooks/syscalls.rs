@@ -8,7 +8,7 @@ use crate::{
     emit,
     hooks::mark::{self, Said, UNTIL_ZERO, marked},
     ledger,
-    peek::{Call, Registers, Thread},
+    peek::{Call, Registers, Thread, is_error},
     preempt,
 };
 
@@ -65,7 +65,7 @@ fn tell(sort: u32, registers: Registers, result: u64) {
     // `brk` gives the break as it is: another one than was asked for is a refusal.
     let failed = match sort {
         made::BRK => arguments[0] != 0 && result != arguments[0],
-        _ => result > u64::MAX - 4095,
+        _ => is_error(result),
     };
     // SAFETY: a live map value; threads of a space write here at the same time, so atomically.
     unsafe {

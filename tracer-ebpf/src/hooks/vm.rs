@@ -33,21 +33,10 @@ pub fn taken(mm: Mm, write: u64, got: u64) {
     if got & 1 == 0 {
         return;
     }
-    let Some(space) = ledger::find(mm) else {
-        return;
-    };
     if write & 1 == 0 {
-        // SAFETY: a live map value. A writer is the only one here while it writes.
-        if unsafe { (*space).vm.writing } != 0 {
-            wrote(mm, space, true);
-        }
+        finish(mm, true);
     } else {
-        // SAFETY: as above.
-        unsafe {
-            (*space).vm.before = mm.total_vm();
-            (*space).vm.before_brk = mm.brk();
-            (*space).vm.writing = 1;
-        }
+        begin(mm);
     }
 }
 
@@ -60,20 +49,39 @@ pub fn mmap_lock_released(ctx: BtfTracePointContext) -> i32 {
 /// The lock is about to be let go.
 #[inline(always)]
 pub fn let_go(mm: Mm, write: u64) {
-    if write & 1 == 0 {
-        return;
+    if write & 1 != 0 {
+        finish(mm, false);
     }
+}
+
+/// A writer has the lock.
+#[inline(always)]
+pub fn begin(mm: Mm) {
     if let Some(space) = ledger::find(mm) {
         // SAFETY: a live map value. A writer is the only one here while it writes.
-        if unsafe { (*space).vm.writing } != 0 {
-            wrote(mm, space, false);
+        unsafe {
+            (*space).vm.before = mm.total_vm();
+            (*space).vm.before_brk = mm.brk();
+            (*space).vm.writing = 1;
         }
     }
 }
 
-/// A writer is done; `goes_on` if it keeps the lock for reading, as what unmaps does.
+/// A writer is done, if there was one; `goes_on` if it keeps the lock for reading, as what unmaps
+/// does.
+#[inline(always)]
+pub fn finish(mm: Mm, goes_on: bool) {
+    if let Some(space) = ledger::find(mm) {
+        // SAFETY: as in `begin`.
+        if unsafe { (*space).vm.writing } != 0 {
+            wrote(mm, space, goes_on);
+        }
+    }
+}
+
+/// What a writer did; `goes_on` as for [`finish`].
 #[inline(never)]
-pub fn wrote(mm: Mm, space: *mut Space, goes_on: bool) {
+fn wrote(mm: Mm, space: *mut Space, goes_on: bool) {
     let own = Thread::current();
     let total = mm.total_vm();
     // SAFETY: a live map value, written by one CPU at a time: the lock's holder.

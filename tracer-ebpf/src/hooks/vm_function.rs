@@ -19,7 +19,7 @@ use crate::{
     hooks::vm,
     ledger,
     maps::TASKS,
-    peek::{Call, Thread, current_tgid, vma_mm},
+    peek::{Call, Thread, current_tgid, is_error, vma_mm},
     preempt,
 };
 
@@ -28,38 +28,31 @@ const MREMAP_DONTUNMAP: u64 = 4;
 /// `mmap_region` (mmap.c, later vma.c), always of the running process's own space.
 #[fentry(function = "mmap_region")]
 pub fn mapping_began(_ctx: FEntryContext) -> u32 {
-    preempt::in_task(|| vm::taken(Thread::current().mm(), 1, 1))
+    preempt::in_task(|| vm::begin(Thread::current().mm()))
 }
 
 /// Its end.
 #[fexit(function = "mmap_region")]
 pub fn mapping_ended(_ctx: FExitContext) -> u32 {
-    preempt::in_task(|| vm::let_go(Thread::current().mm(), 1))
+    preempt::in_task(|| vm::finish(Thread::current().mm(), false))
 }
 
 /// `expand_downwards(vma, address)` (mmap.c), perhaps of another's space: an exec puts arguments
 /// into one that it has not entered.
 #[fentry(function = "expand_downwards")]
 pub fn stack_began(ctx: FEntryContext) -> u32 {
-    preempt::in_task(|| vm::taken(vma_mm(ctx.arg(0)), 1, 1))
+    preempt::in_task(|| vm::begin(vma_mm(ctx.arg(0))))
 }
 
 /// Its end.
 #[fexit(function = "expand_downwards")]
 pub fn stack_ended(ctx: FExitContext) -> u32 {
     preempt::in_task(|| {
-        let mm = vma_mm(ctx.arg(0));
-        if let Some(space) = ledger::find(mm) {
-            // What an exec lays out (`setup_arg_pages`, exec.c) is not the growth of a stack.
-            let task = TASKS.get_ptr(current_tgid());
-            // SAFETY: live map values: of the running process, and of the space of the lock's holder.
-            unsafe {
-                let execs = task.is_some_and(|task| (*task).next_space != 0);
-                if (*space).vm.writing != 0 {
-                    vm::wrote(mm, space, !execs);
-                }
-            }
-        }
+        // What an exec lays out (`setup_arg_pages`, exec.c) is not the growth of a stack.
+        let task = TASKS.get_ptr(current_tgid());
+        // SAFETY: a live map value of the running process.
+        let execs = task.is_some_and(|task| unsafe { (*task).next_space != 0 });
+        vm::finish(vma_mm(ctx.arg(0)), !execs);
     })
 }
 
@@ -89,8 +82,7 @@ pub fn unmapped(ctx: FExitContext) -> u32 {
 #[fexit(function = "__x64_sys_mremap")]
 pub fn remapped(ctx: FExitContext) -> u32 {
     preempt::in_task(|| {
-        let failed = ctx.arg::<u64>(1) > u64::MAX - 4095;
-        if failed {
+        if is_error(ctx.arg(1)) {
             return;
         }
         let own = Thread::current();

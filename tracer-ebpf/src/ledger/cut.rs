@@ -9,6 +9,7 @@ use tracer_common::{
 
 use super::{
     change::{is_of, scan},
+    gather,
     lock::{bump, lock, unlock},
     settle::settle,
 };
@@ -24,6 +25,10 @@ pub fn cut(mm: Mm, space: *mut Space, target: *mut Target, into: *mut Marked) {
     unsafe {
         let word = &raw mut (*space).lock;
         let locked = lock(word);
+        let cut = gather::stop(target);
+        let unscanned = (*space).unscanned;
+        gather::gather(space, target, cut, locked);
+        let gathered = (*space).unscanned == unscanned;
         let scanned = is_of(space, mm) && scan(mm, space, &mut split);
         if locked && scanned {
             settle(mm, space, target, &split);
@@ -34,13 +39,42 @@ pub fn cut(mm: Mm, space: *mut Space, target: *mut Target, into: *mut Marked) {
         if cfg!(not(mutant = "segment-not-reset")) {
             (*space).segment = (*space).level_rss;
         }
-        let in_order = cut_target(target, into);
+        let in_order = cut_totals(target, into);
+        gather::resume();
         (&raw mut (*into).level).write(level);
         (&raw mut (*into).segment).write(highest);
-        (&raw mut (*into).is_exact).write(u32::from(locked && scanned && in_order));
+        (&raw mut (*into).is_exact).write(u32::from(locked && gathered && scanned && in_order));
         if locked {
             unlock(word);
         }
+    }
+}
+
+/// Ends the target's segment alone, and begins a new one at its level. False if a lock was not to be
+/// had.
+///
+/// # Safety
+///
+/// A live map value; `into` is the ring's reserved memory.
+#[inline(never)]
+pub unsafe fn cut_target(target: *mut Target, into: *mut Marked) -> bool {
+    // SAFETY: by the caller.
+    unsafe {
+        let Some(only) = gather::only_space() else {
+            return cut_totals(target, into);
+        };
+        let word = &raw mut (*only).lock;
+        let locked = lock(word);
+        let cut = gather::stop(target);
+        let unscanned = (*only).unscanned;
+        gather::gather(only, target, cut, locked);
+        let gathered = (*only).unscanned == unscanned;
+        let in_order = cut_totals(target, into);
+        gather::resume();
+        if locked {
+            unlock(word);
+        }
+        locked && gathered && in_order
     }
 }
 
@@ -50,7 +84,7 @@ pub fn cut(mm: Mm, space: *mut Space, target: *mut Target, into: *mut Marked) {
 ///
 /// A live map value; `into` is the ring's reserved memory.
 #[inline(never)]
-pub unsafe fn cut_target(target: *mut Target, into: *mut Marked) -> bool {
+unsafe fn cut_totals(target: *mut Target, into: *mut Marked) -> bool {
     // SAFETY: by the caller.
     unsafe {
         let word = &raw mut (*target).lock;
@@ -59,8 +93,6 @@ pub unsafe fn cut_target(target: *mut Target, into: *mut Marked) -> bool {
         let highest = (*target).segment.max(late as i64);
         let level = (*target).level_rss;
         (*target).segment = level;
-        // Of the space's segment as well, where there is one: it has been cut before.
-        bump(&raw mut (*target).epoch, 1);
         (&raw mut (*into).order).write(bump(&raw mut (*target).marks, 1));
         (&raw mut (*into).target_rss).write(level);
         (&raw mut (*into).target_segment).write(highest);

@@ -10,8 +10,8 @@ use tracer_common::{
 use super::{
     bucket,
     cached::note_cache,
-    change::{publish, scan, unscanned},
-    find,
+    change::{Records, publish, scan, unscanned},
+    find, gather,
     lock::{HELD, bump, lock, unlock},
     settle::{settle, total},
     target,
@@ -73,14 +73,20 @@ pub fn open(mm: Mm, process: u32, via: u32, beside: Option<Mm>) -> u32 {
         (*space).process = process;
         (*space).via = via;
         (*space).opened_ns = at_ns;
-        bump(&raw mut (*target).epoch, 1);
         if stale.is_none() {
             atomic_xadd::<u32, u32, { SeqCst }>(bucket, 1);
             let spaces = bump(&raw mut (*target).spaces, 1);
-            if let (2, Some(own)) = (spaces, beside) {
-                // While it was alone it might leave early and be behind.
-                if let Some(first) = find(own) {
-                    publish(own, first, target);
+            // Whoever finds the epoch as it was has seen one space.
+            bump(&raw mut (*target).epoch, 1);
+            if spaces == 2 {
+                // While the first was alone its ledger might be behind.
+                match beside {
+                    Some(own) => {
+                        if let Some(first) = find(own) {
+                            publish(own, first, target, Records::Taken);
+                        }
+                    }
+                    None => gather::collect(target),
                 }
             }
         }
@@ -139,6 +145,7 @@ pub fn close(mm: Mm, space: *mut Space) {
     // SAFETY: a live map value until the removal at the end; the kernel changes no counter of a
     // space after `exit_mmap`, so no other CPU publishes it.
     unsafe {
+        gather::take_in(space, target, true);
         let at_ns = emit::now();
         #[cfg(not(mutant = "exit-decrements-dropped"))]
         let left = total(target, &(*space).level.negative(), at_ns);

@@ -25,6 +25,13 @@ pub enum Call {
     Other,
 }
 
+/// A call's result says that it failed (`IS_ERR_VALUE`, err.h).
+#[inline(always)]
+pub fn is_error(result: u64) -> bool {
+    const MAX_ERRNO: u64 = 4095;
+    result > u64::MAX - MAX_ERRNO
+}
+
 impl Registers {
     /// Takes a program's argument, or the context of a probe in user space.
     #[inline(always)]

@@ -11,6 +11,17 @@ use std::{
 use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
 
 use super::{AttachError, Plan, program};
+
+/// The programs that the kernel checks longest, the longest first: of one that is begun last, the
+/// other CPUs would wait for the end.
+const LONGEST: [&str; 5] = [
+    "sched_prepare_exec",
+    "task_prctl_unknown",
+    "task_newtask",
+    "sched_process_exit",
+    "rss_stat",
+];
+
 /// aya's loader, in the making.
 pub struct Loader(JoinHandle<EbpfLoader<'static>>);
 
@@ -41,6 +52,8 @@ pub(super) fn load_and_attach(bpf: &mut Ebpf, plan: &Plan, types: &Btf) -> Resul
         let program = programs.remove(planned.name);
         waiting.push((planned, program.ok_or(AttachError::Object(planned.name))?));
     }
+    let rank = |name: &str| LONGEST.iter().position(|long| *long == name);
+    waiting.sort_by_key(|(planned, _)| rank(planned.name).unwrap_or(LONGEST.len()));
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.min(waiting.len());
     let waiting = Mutex::new(waiting.into_iter());
