@@ -50,6 +50,9 @@ fn check_standing(report: &Report, pid: u32, rss: u64) {
     assert_eq!(rows[0].peak().rss_bytes, rss);
     assert_eq!(rows[0].end_rss_bytes, Some(rss));
     assert_eq!((rows[0].end_ns, rows[0].exit), (None, None));
+    let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).expect("it is there");
+    let line: Vec<_> = line.split_terminator('\0').collect();
+    assert_eq!(rows[0].argv, line);
     for against in ["statm", "VmRSS"] {
         let verdict = &*rows[0].check(against).verdict;
         let is_explained = verdict == "equal" || counts_by_thread() && verdict == "kernel_low";

@@ -142,7 +142,9 @@ fn memtrace_that_is_killed() {
     assert_eq!(report.processes.len(), 1);
     let text = replay(&scratch.path("run.mtr"), &[]);
     text.assert_code(0);
-    assert!(String::from_utf8_lossy(&text.stdout).contains("breaks off"));
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.contains("breaks off"), "{text}");
+    assert!(text.starts_with("peak memory   at least "), "{text}");
 }
 
 #[test]

@@ -216,6 +216,15 @@ pub enum Reading {
         /// Why it could not be read; `None` if it could.
         refused: Option<String>,
     },
+    /// Command line of a process that was there before it was of the target.
+    CommandLine {
+        /// Number of the process.
+        process: u32,
+        /// `/proc/PID/cmdline`: arguments that each end with a zero.
+        arguments: Vec<u8>,
+        /// It was longer than what is kept.
+        cut: bool,
+    },
     /// PID that a process has in a PID namespace of its own, as in a container.
     Inside {
         /// Number of the process.

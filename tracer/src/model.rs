@@ -31,7 +31,7 @@ use self::{
     history::History,
     phase::Phase,
     phases::Phases,
-    process::{Exec, Process, number},
+    process::{CommandLine, Exec, Process, number},
     row::Row,
     victim::Victim,
     vm::Sizes,
@@ -152,6 +152,15 @@ impl Model {
                     process.pid_inside = Some(pid);
                 }
             }
+            Event::Reading(Reading::CommandLine {
+                process,
+                arguments,
+                cut,
+            }) => {
+                if let Some(process) = self.processes.get_mut(&process) {
+                    process.first_line = Arc::new(CommandLine::parse(&arguments, cut));
+                }
+            }
             Event::Reading(Reading::PhaseCharge { phase, charge }) => {
                 self.phases.charged(phase, charge);
             }
@@ -184,11 +193,11 @@ impl Model {
     fn started(&mut self, record: &ProcessStarted) {
         self.saw(record.header.at_ns);
         let parent = number(record.parent).and_then(|parent| self.processes.get(&parent));
-        let inherited = parent.map(|parent| parent.command_line_at(record.header.at_ns));
-        let inherited = inherited.map(Arc::clone).unwrap_or_default();
+        let first_line = parent.map(|parent| parent.command_line_at(record.header.at_ns));
+        let first_line = first_line.map(Arc::clone).unwrap_or_default();
         let process = self.process(record.process);
         process.started = Some(*record);
-        process.inherited = inherited;
+        process.first_line = first_line;
     }
 
     fn opened(&mut self, record: &SpaceOpened) {

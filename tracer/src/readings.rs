@@ -3,6 +3,7 @@
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
+use tracer_common::limits::ARGV_BYTES;
 
 /// Memory of a process as `/proc` shows it, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +166,15 @@ pub fn pid_inside(pid: u32) -> Option<u32> {
         .find_map(|line| line.strip_prefix("NSpid:"))?;
     let inner = pids.split_whitespace().skip(1).last()?;
     inner.parse().ok()
+}
+
+/// Command line of a process, arguments that each end with a zero, as far as it is kept, and whether
+/// it is longer; `None` if the process is gone, or is the kernel's.
+pub fn command_line(pid: u32) -> Option<(Vec<u8>, bool)> {
+    let mut line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let cut = line.len() > ARGV_BYTES;
+    line.truncate(ARGV_BYTES);
+    (!line.is_empty()).then_some((line, cut))
 }
 
 /// Real user id of a process; `None` if it is gone.

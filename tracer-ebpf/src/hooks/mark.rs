@@ -125,15 +125,13 @@ fn tell_end(thread: Thread, mm: Mm, task: *const Task, what: u32) {
         // SAFETY: as in `answer`.
         unsafe {
             begin(record, thread, task, what);
-            let mut is_exact = ledger::cut_target(target, record);
+            ledger::cut_target(target, record, scanned || space.is_none());
             if let Some(space) = space {
-                is_exact &= scanned;
                 (&raw mut (*record).space).write((*space).id);
                 (&raw mut (*record).level).write(level);
                 (&raw mut (*record).segment).write((*space).segment.max((*space).late_segment));
                 copy_calls(space, record);
             }
-            (&raw mut (*record).is_exact).write(u32::from(is_exact));
             (&raw mut (*record).header).write(emit::header(kind::MARKED, emit::now()));
         }
     });
@@ -190,10 +188,7 @@ pub fn answer(thread: Thread, mm: Mm, task: *mut Task, said: &Said) {
                     copy_calls(space, record);
                     ledger::cut(mm, space, target, record);
                 }
-                None => {
-                    let is_exact = ledger::cut_target(target, record);
-                    (&raw mut (*record).is_exact).write(u32::from(is_exact));
-                }
+                None => ledger::cut_target(target, record, true),
             }
             // The time is the cut's, so that it is later than all that is in the segment.
             (&raw mut (*record).header).write(emit::header(kind::MARKED, emit::now()));

@@ -39,29 +39,28 @@ pub fn cut(mm: Mm, space: *mut Space, target: *mut Target, into: *mut Marked) {
         if cfg!(not(mutant = "segment-not-reset")) {
             (*space).segment = (*space).level_rss;
         }
-        let in_order = cut_totals(target, into);
+        cut_totals(target, into, locked && gathered && scanned);
         gather::resume();
         (&raw mut (*into).level).write(level);
         (&raw mut (*into).segment).write(highest);
-        (&raw mut (*into).is_exact).write(u32::from(locked && gathered && scanned && in_order));
         if locked {
             unlock(word);
         }
     }
 }
 
-/// Ends the target's segment alone, and begins a new one at its level. False if a lock was not to be
-/// had.
+/// Ends the target's segment alone, and begins a new one at its level. For `is_exact` see
+/// [`cut_totals`].
 ///
 /// # Safety
 ///
 /// A live map value; `into` is the ring's reserved memory.
 #[inline(never)]
-pub unsafe fn cut_target(target: *mut Target, into: *mut Marked) -> bool {
+pub unsafe fn cut_target(target: *mut Target, into: *mut Marked, is_exact: bool) {
     // SAFETY: by the caller.
     unsafe {
         let Some(only) = gather::only_space() else {
-            return cut_totals(target, into);
+            return cut_totals(target, into, is_exact);
         };
         let word = &raw mut (*only).lock;
         let locked = lock(word);
@@ -69,22 +68,22 @@ pub unsafe fn cut_target(target: *mut Target, into: *mut Marked) -> bool {
         let unscanned = (*only).unscanned;
         gather::gather(only, target, cut, locked);
         let gathered = (*only).unscanned == unscanned;
-        let in_order = cut_totals(target, into);
+        cut_totals(target, into, is_exact && locked && gathered);
         gather::resume();
         if locked {
             unlock(word);
         }
-        locked && gathered && in_order
     }
 }
 
-/// The target's part of a cut. False if its lock was not to be had.
+/// The target's part of a cut, which is exact if the rest `is_exact` and the target's lock was to be
+/// had. Gives nothing back: the verifier follows each answer apart.
 ///
 /// # Safety
 ///
 /// A live map value; `into` is the ring's reserved memory.
 #[inline(never)]
-unsafe fn cut_totals(target: *mut Target, into: *mut Marked) -> bool {
+unsafe fn cut_totals(target: *mut Target, into: *mut Marked, is_exact: bool) {
     // SAFETY: by the caller.
     unsafe {
         let word = &raw mut (*target).lock;
@@ -96,9 +95,9 @@ unsafe fn cut_totals(target: *mut Target, into: *mut Marked) -> bool {
         (&raw mut (*into).order).write(bump(&raw mut (*target).marks, 1));
         (&raw mut (*into).target_rss).write(level);
         (&raw mut (*into).target_segment).write(highest);
+        (&raw mut (*into).is_exact).write(u32::from(is_exact && locked));
         if locked {
             unlock(word);
         }
-        locked
     }
 }

@@ -67,6 +67,21 @@ impl Hierarchy {
         }
     }
 
+    /// The tightest limit that two of its directories are both under, bytes, and where it is set;
+    /// `None` if there is none.
+    pub fn common_limit(&self, one: &Path, other: &Path) -> Option<(PathBuf, u64)> {
+        let file = if self.is_v1 {
+            "memory.limit_in_bytes"
+        } else {
+            "memory.max"
+        };
+        let above = one.ancestors().filter(|above| other.starts_with(above));
+        let limits = above
+            .take_while(|above| above.starts_with(&self.root))
+            .filter_map(|above| Some((above.to_owned(), number(&above.join(file))?)));
+        limits.min_by_key(|(_, limit)| *limit)
+    }
+
     /// The directory of a process in it.
     pub fn of(&self, pid: u32) -> Option<PathBuf> {
         self.locate(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
@@ -160,5 +175,34 @@ mod tests {
             of("33 24 0:29 / /u rw - cgroup2 cgroup2 rw\n"),
             Some("/u/d".into())
         );
+    }
+
+    #[test]
+    fn the_tightest_limit_above_two_cgroups_is_theirs() {
+        let root = tempfile::tempdir().unwrap();
+        let limit = |path: &str, limit: &str| {
+            let directory = root.path().join(path);
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join("memory.max"), limit).unwrap();
+            directory
+        };
+        let job = limit("jobs/one", "max\n");
+        let jobs = limit("jobs", "4096\n");
+        let (step, other) = (limit("jobs/one/step", "1024\n"), limit("jobs/two", "512\n"));
+        let hierarchy = Hierarchy {
+            root: root.path().to_owned(),
+            depth: 0,
+            is_v1: false,
+        };
+        assert_eq!(
+            hierarchy.common_limit(&step, &job),
+            Some((jobs.clone(), 4096))
+        );
+        assert_eq!(hierarchy.common_limit(&step, &other), Some((jobs, 4096)));
+        assert_eq!(
+            hierarchy.common_limit(&step, &step),
+            Some((step.clone(), 1024))
+        );
+        assert_eq!(hierarchy.common_limit(&step, root.path()), None);
     }
 }

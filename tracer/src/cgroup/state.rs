@@ -51,14 +51,23 @@ pub struct State {
 const HUGETLB: [&str; 2] = ["hugetlb.2MB.current", "hugetlb.1GB.current"];
 
 impl State {
-    /// Reads a cgroup's files.
+    /// Reads a cgroup's files. The usage is the lesser of what it was before and after the rest.
     pub fn read(directory: &Path) -> Self {
         let text = |file: &str| fs::read_to_string(directory.join(file)).unwrap_or_default();
+        let usage = |file: &str| number(&directory.join(file));
+        let before = usage("memory.current").or_else(|| usage("memory.usage_in_bytes"));
         let stat = text("memory.stat");
-        if key(&stat, "total_rss").is_some() {
+        let state = if key(&stat, "total_rss").is_some() {
             Self::read_v1(directory, &stat, &text("memory.oom_control"))
         } else {
             Self::read_v2(directory, &stat, &text("memory.events"))
+        };
+        // The files are read one after the other. What came meanwhile is not what the amounts are of.
+        Self {
+            usage_bytes: before
+                .zip(state.usage_bytes)
+                .map(|(one, other)| one.min(other)),
+            ..state
         }
     }
 

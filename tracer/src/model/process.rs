@@ -20,7 +20,11 @@ impl CommandLine {
     fn of(exec: &Execed) -> Self {
         let len = (exec.argv_len as usize).min(exec.argv.len());
         let cut = exec.argv_full_len > exec.argv_len.into();
-        let kept = &exec.argv[..len];
+        Self::parse(&exec.argv[..len], cut)
+    }
+
+    /// From arguments that each end with a zero.
+    pub fn parse(kept: &[u8], cut: bool) -> Self {
         // The kernel ends each argument with a zero, the last one too unless it was cut.
         let kept = kept.strip_suffix(&[0]).unwrap_or(kept);
         let argv = match kept {
@@ -131,8 +135,8 @@ fn grow_slowly<T>(list: &mut Vec<T>) {
 pub struct Process {
     /// How it joined the target.
     pub started: Option<ProcessStarted>,
-    /// Command line of its parent when it was forked.
-    pub inherited: Arc<CommandLine>,
+    /// Command line before its first exec: its parent's, or, if it was there already, its own.
+    pub first_line: Arc<CommandLine>,
     /// Its execs by time.
     pub execs: Vec<Exec>,
     /// Its exit.
@@ -214,7 +218,7 @@ impl Process {
     /// Command line in force at a time.
     pub fn command_line_at(&self, at_ns: u64) -> &Arc<CommandLine> {
         let earlier = self.execs.iter().rfind(|exec| exec.at_ns <= at_ns);
-        earlier.map_or(&self.inherited, |exec| &exec.command_line)
+        earlier.map_or(&self.first_line, |exec| &exec.command_line)
     }
 
     /// Faults over its whole life (a holder's own included) and whether they are the kernel's

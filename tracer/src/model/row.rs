@@ -172,7 +172,7 @@ impl<'a> Row<'a> {
     pub fn command_line(&self) -> Option<&'a CommandLine> {
         match self.exec {
             Some(exec) => Some(&exec.command_line),
-            None if self.is_first => Some(&self.process.inherited),
+            None if self.is_first => Some(&self.process.first_line),
             None => None,
         }
     }

@@ -42,7 +42,12 @@ pub fn write(report: &Report, colour: bool, out: &mut impl fmt::Write) -> fmt::R
 
 fn peak(page: &mut Page<'_>, report: &Report) -> fmt::Result {
     let Some(peak) = &report.peak else {
-        return page.labelled("peak memory", &[(Look::Bad, "not known")]);
+        let least = report.certainty.stream.max_rss_bytes.map(|least| {
+            let least = Bytes(least);
+            format!("at least {least}, the highest that the record tells")
+        });
+        let text = least.as_deref().unwrap_or("not known");
+        return page.labelled("peak memory", &[(Look::Bad, text)]);
     };
     let (look, worth) = worth(report);
     let size = Bytes(peak.rss_bytes).to_string();
@@ -151,13 +156,17 @@ fn history(page: &mut Page<'_>, report: &Report) -> fmt::Result {
     }
 }
 
+/// Processes by their PIDs.
+fn named(pids: &[u32]) -> String {
+    let word = if pids.len() == 1 { "PID" } else { "PIDs" };
+    let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
+    format!("{word} {}", pids.join(", "))
+}
+
 fn target(page: &mut Page<'_>, report: &Report) -> fmt::Result {
     let (label, what, follow) = match &report.target.asked {
         TargetAsked::Command { argv, follow, .. } => ("command", command_line(argv), *follow),
-        TargetAsked::Pids { pids, follow } => {
-            let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
-            ("attached to", format!("PID {}", pids.join(", ")), *follow)
-        }
+        TargetAsked::Pids { pids, follow } => ("attached to", named(pids), *follow),
         TargetAsked::Cgroup {
             path,
             container_name,

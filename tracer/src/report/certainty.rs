@@ -88,12 +88,19 @@ pub(super) fn of(scope: &Scope<'_>) -> Certainty {
             latency::find(&mut doubts, scope, ended);
             survivors(&mut doubts, scope, ended);
         }
-        None => doubts.add(
-            Touches::Target,
-            "cut-short",
-            "The record of this run breaks off, so the target's peak is not in it.".into(),
-            RUN_AGAIN,
-        ),
+        None => {
+            let least = stream.max_rss_bytes.map_or_else(String::new, |least| {
+                format!(" It was at least {}.", Bytes(least))
+            });
+            doubts.add(
+                Touches::Target,
+                "cut-short",
+                format!(
+                    "The record of this run breaks off, so the target's peak is not in it.{least}"
+                ),
+                RUN_AGAIN,
+            );
+        }
     }
     before_attach(&mut doubts, scope);
     unsplit(&mut doubts, scope);

@@ -251,6 +251,7 @@ pub(super) fn of_target(scope: &Scope<'_>) -> Vec<Check> {
             | Reading::KernelLog { .. }
             | Reading::Limits { .. }
             | Reading::PhaseCharge { .. }
+            | Reading::CommandLine { .. }
             | Reading::Inside { .. } => {}
             Reading::CgroupState { .. } => checks.extend(cgroup::checks(scope, peak)),
             Reading::Wait4 { max_rss_bytes, .. } => {

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use tracer_common::record::via;
+
 use crate::event::Event;
 
 /// A living process.
@@ -11,6 +13,8 @@ pub(super) struct Alive {
     pub pid: u32,
     /// Number of the space that it runs in; 0 if unknown.
     pub space: u32,
+    /// It was there before it was of the target, and runs the same program still.
+    pub was_there: bool,
 }
 
 /// Living processes by number.
@@ -32,12 +36,14 @@ impl Living {
                     Alive {
                         pid: record.pid,
                         space: record.space,
+                        was_there: matches!(record.via, via::CENSUS | via::CGROUP),
                     },
                 );
             }
             Event::Execed(record) => {
                 if let Some(alive) = self.alive.get_mut(&record.process) {
                     alive.space = record.space;
+                    alive.was_there = false;
                 }
             }
             Event::ProcessExited(record) => {
@@ -55,10 +61,10 @@ impl Living {
         self.alive.values().copied()
     }
 
-    /// Those that have come since this was last asked, and still live: number and PID.
-    pub(super) fn take_new(&mut self) -> Vec<(u32, u32)> {
+    /// Those that have come since this was last asked, and still live, with their numbers.
+    pub(super) fn take_new(&mut self) -> Vec<(u32, Alive)> {
         let new = std::mem::take(&mut self.new).into_iter();
-        new.filter_map(|process| Some((process, self.alive.get(&process)?.pid)))
+        new.filter_map(|process| Some((process, *self.alive.get(&process)?)))
             .collect()
     }
 

@@ -1,11 +1,11 @@
 //! What is looked at now and then beside the records: the kernel's log, the PIDs that processes
-//! have in containers, what bounds those that were refused memory. Reads files, knows no time.
+//! have in containers, command lines of those that were there before, what bounds those that were refused memory. Reads files, knows no time.
 
 use std::{collections::HashSet, io};
 
 use tracer_common::record::Called;
 
-use super::living::Living;
+use super::living::{Alive, Living};
 use crate::{event::Reading, kmsg::Log, model::Model, readings};
 
 /// Spaces whose limits are looked at, at most.
@@ -32,11 +32,18 @@ impl Looks {
         if let Ok(log) = &mut self.log {
             log.read();
         }
-        let inside = |(process, pid)| {
-            let pid = readings::pid_inside(pid)?;
-            Some(Reading::Inside { process, pid })
+        let look = |(process, alive): (u32, Alive)| {
+            let pid = readings::pid_inside(alive.pid);
+            let inside = pid.map(|pid| Reading::Inside { process, pid });
+            let line = alive.was_there.then(|| readings::command_line(alive.pid));
+            let line = line.flatten().map(|(arguments, cut)| Reading::CommandLine {
+                process,
+                arguments,
+                cut,
+            });
+            inside.into_iter().chain(line)
         };
-        living.take_new().into_iter().filter_map(inside).collect()
+        living.take_new().into_iter().flat_map(look).collect()
     }
 
     /// What bounds a process that has just been refused memory, while it is there.

@@ -7,7 +7,7 @@ use nix::unistd::Uid;
 
 use super::{
     AtStart, How, Session, What, charges::Charges, followed::Followed, living::Living,
-    looks::Looks, named, pss::Pss, status::Status,
+    looks::Looks, named, own_cgroup::doubt_of_limit, pss::Pss, status::Status,
 };
 use crate::{
     capture::{Destination, Writer},
@@ -142,6 +142,9 @@ impl Session {
             doubts: plan.doubts,
         };
         let cgroup = asked_pids.first().and_then(|pid| AtStart::of(*pid));
+        let directory = (followed.as_ref().map(|followed| &followed.cgroup.directory))
+            .or(cgroup.as_ref().map(|cgroup| &cgroup.directory));
+        let under_limit = directory.and_then(|directory| doubt_of_limit(directory));
         let command = match what {
             What::Command { holder, .. } => {
                 let fd = pidfd(holder.pid).context("the command cannot be watched")?;
@@ -180,7 +183,7 @@ impl Session {
             living: Living::default(),
             command,
             cgroup: None,
-            doubts: Vec::new(),
+            doubts: Vec::from_iter(under_limit),
             charges: (followed.as_ref())
                 .and_then(|followed| Charges::of(&followed.cgroup.directory)),
             followed,

@@ -79,7 +79,8 @@ const peak = figures.peak;
 const exact = figures.certainty.peak_error_bound_bytes === 0;
 const { argv, pids, path, container_name, pod_name } = figures.target;
 $("command").textContent = argv ? argv.join(" ") : pids ? `PID ${pids.join(", ")}` : container_name ? `container ${container_name}` : pod_name ? `pod ${pod_name}` : `cgroup ${path}`;
-$("peak").textContent = peak ? bytesText(peak.rss_bytes) : "not known";
+const told = figures.certainty.stream.max_rss_bytes;
+$("peak").textContent = peak ? bytesText(peak.rss_bytes) : told === null ? "not known" : `at least ${bytesText(told)}`;
 $("worth").textContent = exact ? "exact" : figures.certainty.peak_error_bound_bytes === null ? "not certain" : `at most ${bytesText(figures.certainty.peak_error_bound_bytes)} off`;
 $("worth").classList.toggle("good", exact);
 if (peak) {

@@ -90,10 +90,7 @@ fn subject(page: &mut Page<'_>, judgement: &Judgement) -> fmt::Result {
     } = judgement.of_target;
     let (label, what) = match &judgement.target {
         TargetAsked::Command { argv, .. } => ("command", command_line(argv)),
-        TargetAsked::Pids { pids, .. } => {
-            let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
-            ("attached to", format!("PID {}", pids.join(", ")))
-        }
+        TargetAsked::Pids { pids, .. } => ("attached to", super::named(pids)),
         TargetAsked::Cgroup { path, .. } => ("cgroup", visible(path)),
     };
     page.labelled(label, &[(Look::Plain, &what)])?;
