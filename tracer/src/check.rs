@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use crate::{
     host,
     kernel::{
-        attach::{Live, Loader, object},
+        attach::{Live, object},
         facts::Facts,
         plan::{
             Asked, Plan,
@@ -170,7 +170,7 @@ fn hooks(text: &mut String, facts: &Facts, may_load: bool, problems: &mut Vec<St
         ),
     );
     if may_load {
-        let tried = object().and_then(|object| Live::attach(Loader::start(), &object, &plan));
+        let tried = object().and_then(|object| Live::attach(&object, &plan));
         match tried {
             Ok(_) => wrapped(text, "  trial: ", "all programs load and attach."),
             Err(error) => problems.push(error.to_string()),

@@ -19,7 +19,6 @@ use tracer_common::{
     limits::{MAX_CACHES, MAX_FAULTING, map},
 };
 
-pub use self::loading::Loader;
 use self::{missed::Attached, runs::Timed};
 use super::{calls, ledgers::Ledgers, outline::outline, plan::Plan, ring::Rings};
 use crate::latency::FaultLatency;
@@ -137,8 +136,8 @@ impl Live {
     /// # Errors
     ///
     /// [`AttachError`] with the kernel's reason.
-    pub fn attach(loader: Loader, object: &[u8], plan: &Plan) -> Result<Self, AttachError> {
-        let mut loader = loader.finish();
+    pub fn attach(object: &[u8], plan: &Plan) -> Result<Self, AttachError> {
+        let mut loader = loading::loader();
         for (name, value) in &plan.globals {
             loader.override_global(name, value, true);
         }

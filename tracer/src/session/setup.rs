@@ -17,7 +17,7 @@ use crate::{
     failure::Failure,
     host,
     kernel::{
-        attach::{Live, Loader, object},
+        attach::{Live, object},
         facts::Facts,
         plan::{Asked, DEFAULT_QUANTUM_BYTES, Plan, functions},
         privilege,
@@ -32,7 +32,6 @@ impl Session {
         how: How,
         capture: Option<Destination>,
     ) -> Result<Self, Failure> {
-        let loader = Loader::start();
         let page_bytes = host::page_bytes();
         let mut facts = Facts::of_running_kernel().context(
             "memtrace needs a kernel built with CONFIG_DEBUG_INFO_BTF; memtrace check tells more",
@@ -54,7 +53,7 @@ impl Session {
         let plan = Plan::make(&asked, &facts)
             .map_err(|refusal| anyhow::anyhow!("{refusal}. memtrace check tells more"))?;
         let object = object().context("tracing cannot be set up")?;
-        let mut live = Live::attach(loader, &object, &plan).map_err(|error| {
+        let mut live = Live::attach(&object, &plan).map_err(|error| {
             let why = if error.is_forbidden() {
                 "tracing cannot be set up, though the capabilities are there: a sandbox (seccomp) or \
                  a security module may forbid the bpf call; what a container's engine forbids is \

@@ -5,10 +5,11 @@ use std::{
     collections::BTreeMap,
     panic::resume_unwind,
     sync::{Mutex, PoisonError},
-    thread::{self, JoinHandle},
+    thread,
 };
 
 use aya::{Btf, Ebpf, EbpfLoader, programs::BtfTracePoint};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::{AttachError, Plan, program};
 
@@ -22,25 +23,19 @@ const LONGEST: [&str; 5] = [
     "rss_stat",
 ];
 
-/// aya's loader, in the making.
-pub struct Loader(JoinHandle<EbpfLoader<'static>>);
-
-impl Loader {
-    /// Starts to make one. It reads all of the kernel's types, wanted or not, which takes so long
-    /// that other things are better done meanwhile.
-    #[must_use]
-    pub fn start() -> Self {
-        Self(thread::spawn(|| {
-            let mut loader = EbpfLoader::new();
-            // The object has nothing to relocate by them.
-            loader.btf(None);
-            loader
-        }))
+/// aya's loader, without the kernel's types, which the object needs no relocation by: making one reads
+/// them all, wanted or not, which takes thirty megabytes and as long as half of the programs. Refused
+/// a file descriptor it does without.
+pub(super) fn loader() -> EbpfLoader<'static> {
+    let limits = getrlimit(Resource::RLIMIT_NOFILE);
+    let refused = limits.and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, 0, most));
+    let mut loader = EbpfLoader::new();
+    if let (Ok((limit, most)), Ok(())) = (limits, refused) {
+        // What was the limit is no more than may be set.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, limit, most);
     }
-
-    pub(super) fn finish(self) -> EbpfLoader<'static> {
-        self.0.join().unwrap_or_else(|panic| resume_unwind(panic))
-    }
+    loader.btf(None);
+    loader
 }
 
 /// Loads the programs of tracepoints, and attaches them. The kernel checks a program on the CPU that
