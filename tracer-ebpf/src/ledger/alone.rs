@@ -140,7 +140,8 @@ unsafe fn learn(mm: Mm, space: *const Space, seen: *mut Seen, target: *mut Targe
         }
         let cut = last_cut(epoch);
         if (*seen).record.cut != cut {
-            if (*alone).gathered != cut {
+            // Before the segments below: they are of after the cut then.
+            if first(&raw mut (*alone).gathered) != cut {
                 return false;
             }
             (*seen).record.cut = cut;

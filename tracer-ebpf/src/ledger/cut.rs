@@ -60,7 +60,12 @@ pub unsafe fn cut_target(target: *mut Target, into: *mut Marked, is_exact: bool)
     // SAFETY: by the caller.
     unsafe {
         let Some(only) = gather::only_space() else {
-            return cut_totals(target, into, is_exact);
+            cut_totals(target, into, is_exact);
+            if gather::only_space().is_some() {
+                // It began to be one meanwhile: a record may be of before and after.
+                (&raw mut (*into).is_exact).write(0);
+            }
+            return;
         };
         let word = &raw mut (*only).lock;
         let locked = lock(word);
