@@ -30,8 +30,9 @@ use tracer_common::{
 pub use self::{
     alone::is_quiet,
     cached::{begin_sync, end_sync, forget_cache, is_syncing, note_cache, seed_cache},
-    change::{Records, changed, publish, scan},
+    change::{changed, publish, scan},
     cut::{cut, cut_target},
+    gather::collect,
     lock::{bump, raise},
     span::{close, open, part},
 };

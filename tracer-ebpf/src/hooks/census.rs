@@ -6,7 +6,7 @@ use tracer_common::record::via;
 
 use crate::{
     hooks::process::{FOLLOW, FOLLOWS_CGROUP, join, leave},
-    ledger::{self, Records},
+    ledger,
     maps::{FOUND, SPACES, TASKS, WANTED},
     peek::{Thread, current_tgid},
     preempt,
@@ -62,7 +62,8 @@ fn count(thread: Thread) {
         }
         if let (Some(space), Some(target)) = (ledger::find(mm), ledger::target()) {
             ledger::seed_cache(thread, space);
-            ledger::publish(mm, space, target, Records::Taken);
+            ledger::collect(target);
+            ledger::publish(mm, space, target);
         }
         return;
     }

@@ -68,16 +68,16 @@ pub fn begin_new_exec(ctx: FEntryContext) -> u32 {
 #[inline(always)]
 pub fn prepares(thread: Thread, new: Mm) {
     if let Some(task) = known_or_holder(thread) {
-        enter(thread, thread.mm(), new, task);
+        mark::end(thread, thread.mm(), task, record::mark::EXECS);
+        enter(thread.mm(), new, task);
     }
 }
 
 /// A process of the target leaves its space `old` for `new`. A function of its own: its stack is
-/// then not under that of [`adopt_holder`], and before Linux 6.13 all that call each other have
+/// then not under those of [`adopt_holder`] and of markers, and before Linux 6.13 all that call each other have
 /// 512 bytes together.
 #[inline(never)]
-fn enter(thread: Thread, old: Mm, new: Mm, task: *mut Task) {
-    mark::end(thread, old, task, record::mark::EXECS);
+fn enter(old: Mm, new: Mm, task: *mut Task) {
     let mut left = nothing();
     // SAFETY: `find` gives live map values.
     let known =

@@ -3,7 +3,7 @@
 use tracer_common::ledger::{Space, Split, Target};
 
 use super::{
-    alone, gather,
+    alone,
     lock::{bump, lock, raise, unlock},
     settle::{moved_by, quantum, settle},
 };
@@ -22,7 +22,7 @@ pub fn changed(mm: Mm, space: *mut Space, target: *mut Target) {
         is_within(mm, space, target)
     };
     if !is_done {
-        publish(mm, space, target, Records::Left);
+        publish(mm, space, target);
     }
 }
 
@@ -72,26 +72,14 @@ pub unsafe fn scan(mm: Mm, space: *const Space, to: &mut Split) -> bool {
     mm.scan(unsafe { &raw const (*space).cached }, to)
 }
 
-/// What becomes of the records that the CPUs have of a space while it is alone.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Records {
-    /// They stay where they are.
-    Left,
-    /// They are taken into the ledgers.
-    Taken,
-}
-
 /// Brings the ledgers of a space and of the target up to date.
 #[inline(never)]
-pub fn publish(mm: Mm, space: *mut Space, target: *mut Target, records: Records) {
+pub fn publish(mm: Mm, space: *mut Space, target: *mut Target) {
     let mut split = nothing();
     // SAFETY: both are live map values; fields other than atomics are written under the lock.
     unsafe {
         let word = &raw mut (*space).lock;
         let locked = lock(word);
-        if records == Records::Taken {
-            gather::take_in(space, target, locked);
-        }
         if !is_of(space, mm) {
             // It left the target while this CPU waited, and its place may be another's.
         } else if !scan(mm, space, &mut split) {

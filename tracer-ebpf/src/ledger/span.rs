@@ -10,7 +10,7 @@ use tracer_common::{
 use super::{
     bucket,
     cached::note_cache,
-    change::{Records, publish, scan, unscanned},
+    change::{publish, scan, unscanned},
     find, gather,
     lock::{HELD, bump, lock, unlock},
     settle::{settle, total},
@@ -80,13 +80,11 @@ pub fn open(mm: Mm, process: u32, via: u32, beside: Option<Mm>) -> u32 {
             bump(&raw mut (*target).epoch, 1);
             if spaces == 2 {
                 // While the first was alone its ledger might be behind.
-                match beside {
-                    Some(own) => {
-                        if let Some(first) = find(own) {
-                            publish(own, first, target, Records::Taken);
-                        }
-                    }
-                    None => gather::collect(target),
+                gather::collect(target);
+                if let Some(own) = beside
+                    && let Some(first) = find(own)
+                {
+                    publish(own, first, target);
                 }
             }
         }
