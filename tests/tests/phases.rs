@@ -155,8 +155,8 @@ fn phases_that_begin_and_end_while_another_cpu_counts() {
             moved[1] += u32::from(end < start);
         }
     }
-    // Else it would show nothing.
-    assert!(moved.into_iter().all(|phases| phases > 10), "{moved:?}");
+    // Else it would show nothing; 400 phases at least of each, if all are sure.
+    assert!(moved.into_iter().all(|phases| phases > 100), "{moved:?}");
 }
 
 #[test]

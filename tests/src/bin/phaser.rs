@@ -12,7 +12,12 @@
 //!
 //! All that it needs for this is in memory before the first word.
 
-use std::{path::Path, sync::atomic::Ordering, thread, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::Duration,
+};
 
 use tests::{
     args::Args,
@@ -30,10 +35,11 @@ use tests::{
 const MOST: usize = 64;
 /// Pages that thread number `i` of `threads` touches in its step.
 const STEP_PAGES: [usize; 8] = [700, 100, 900, 300, 1100, 500, 1300, 200];
-/// Phases of a race at most: fewer than a report has rows.
-const MOST_RACED: u32 = 4_000;
-/// How long each is open.
-const RACED_NS: u64 = 10_000;
+/// Pages that move at least while a phase of a race is open: few enough that the next page and the
+/// end meet, enough that a report has a row for every phase.
+const RACED_PAGES: usize = 20;
+/// Pages that move at most from before its begin to that of the next.
+const RACED_AHEAD: usize = 100;
 /// Steps for which each thread's phase is open.
 const OPEN_STEPS: u32 = 3;
 
@@ -249,10 +255,13 @@ enum Goes {
 
 /// One phase after the other, while a thread on another CPU takes up pages, or gives them back, one by
 /// one: the level goes one way only, so that the highest of a phase is that of its end or begin.
+///
+/// Neither runs away from the other, however they are scheduled: a phase is open until some pages
+/// have moved, and pages move only so far ahead of the phase.
 fn race(pages: usize, goes: Goes, cpus: &[usize]) {
-    let (name, mut phases) = match goes {
-        Goes::Up => ("grows", 0),
-        Goes::Down => ("shrinks", 0),
+    let name = match goes {
+        Goes::Up => "grows",
+        Goes::Down => "shrinks",
     };
     let (own, other) = (cpus[0], *cpus.last().expect("a CPU"));
     let page = || {
@@ -266,6 +275,7 @@ fn race(pages: usize, goes: Goes, cpus: &[usize]) {
     }
     let board = Board::new(8);
     let (clock, done) = (board.word(0), board.word(1));
+    let (moved, allowed) = (&AtomicUsize::new(0), &AtomicUsize::new(0));
     thread::scope(|scope| {
         scope.spawn(move || {
             process::move_to(other);
@@ -273,9 +283,15 @@ fn race(pages: usize, goes: Goes, cpus: &[usize]) {
             drop(page());
             advance(done);
             wait_for(clock, 1);
-            match goes {
-                Goes::Up => held.extend((0..pages).map(|_| page())),
-                Goes::Down => held.clear(),
+            for number in 0..pages {
+                while allowed.load(Ordering::Acquire) <= number {
+                    thread::yield_now();
+                }
+                match goes {
+                    Goes::Up => held.push(page()),
+                    Goes::Down => drop(held.pop()),
+                }
+                moved.store(number + 1, Ordering::Release);
             }
             advance(done);
             // Its end gives back what it stands on.
@@ -285,14 +301,15 @@ fn race(pages: usize, goes: Goes, cpus: &[usize]) {
         wait_for(done, 1);
         memory::fault_all_in();
         advance(clock);
-        while done.load(Ordering::Acquire) < 2 && phases < MOST_RACED {
+        let mut begun = 0;
+        while begun < pages {
+            allowed.store(begun + RACED_AHEAD, Ordering::Release);
             mark(Mark::Begin, name, 0);
-            let begun = process::now_ns();
-            while process::now_ns() < begun + RACED_NS {
-                std::hint::spin_loop();
+            while moved.load(Ordering::Acquire) < (begun + RACED_PAGES).min(pages) {
+                thread::yield_now();
             }
             mark(Mark::End, "", 0);
-            phases += 1;
+            begun = moved.load(Ordering::Acquire);
         }
         wait_for(done, 2);
         advance(clock);
