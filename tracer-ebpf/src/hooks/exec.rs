@@ -74,8 +74,8 @@ pub fn prepares(thread: Thread, new: Mm) {
 }
 
 /// A process of the target leaves its space `old` for `new`. A function of its own: its stack is
-/// then not under those of [`adopt_holder`] and of markers, and before Linux 6.13 all that call each other have
-/// 512 bytes together.
+/// then not under those of [`adopt_holder`] and of markers, and before Linux 6.13 all that call each
+/// other have 512 bytes together.
 #[inline(never)]
 fn enter(old: Mm, new: Mm, task: *mut Task) {
     let mut left = nothing();

@@ -25,10 +25,7 @@ pub fn cut(mm: Mm, space: *mut Space, target: *mut Target, into: *mut Marked) {
     unsafe {
         let word = &raw mut (*space).lock;
         let locked = lock(word);
-        let cut = gather::stop(target);
-        let unscanned = (*space).unscanned;
-        gather::gather(space, target, cut, locked);
-        let gathered = (*space).unscanned == unscanned;
+        let gathered = gather::stop_and_gather(space, target, locked);
         let scanned = is_of(space, mm) && scan(mm, space, &mut split);
         if locked && scanned {
             settle(mm, space, target, &split);
@@ -69,10 +66,7 @@ pub unsafe fn cut_target(target: *mut Target, into: *mut Marked, is_exact: bool)
         };
         let word = &raw mut (*only).lock;
         let locked = lock(word);
-        let cut = gather::stop(target);
-        let unscanned = (*only).unscanned;
-        gather::gather(only, target, cut, locked);
-        let gathered = (*only).unscanned == unscanned;
+        let gathered = gather::stop_and_gather(only, target, locked);
         cut_totals(target, into, is_exact && locked && gathered);
         gather::resume();
         if locked {

@@ -35,17 +35,6 @@ pub(super) fn only_space() -> Option<*mut Space> {
     SPACES.get_ptr_mut(mm)
 }
 
-/// Lets no CPU record any more, until [`resume`]. Gives the cut.
-///
-/// # Safety
-///
-/// A live map value.
-#[inline(always)]
-pub(super) unsafe fn stop(target: *mut Target) -> u64 {
-    // SAFETY: by the caller.
-    last_cut(unsafe { bump(&raw mut (*target).epoch, CUT) })
-}
-
 /// CPUs may record again, once all that have stopped them say so.
 #[inline(always)]
 pub(super) fn resume() {
@@ -81,9 +70,25 @@ pub fn collect(target: *mut Target) {
 pub(super) unsafe fn take_in(space: *mut Space, target: *mut Target, locked: bool) {
     // SAFETY: by the caller.
     unsafe {
-        let cut = stop(target);
-        gather(space, target, cut, locked);
+        stop_and_gather(space, target, locked);
         resume();
+    }
+}
+
+/// Lets no CPU record any more, until [`resume`], and takes the records of a space. True if none can
+/// be missing. For `locked` see [`gather`].
+///
+/// # Safety
+///
+/// Live map values.
+#[inline(always)]
+pub(super) unsafe fn stop_and_gather(space: *mut Space, target: *mut Target, locked: bool) -> bool {
+    // SAFETY: by the caller.
+    unsafe {
+        let cut = last_cut(bump(&raw mut (*target).epoch, CUT));
+        let unscanned = (*space).unscanned;
+        gather(space, target, cut, locked);
+        (*space).unscanned == unscanned
     }
 }
 
@@ -94,7 +99,7 @@ pub(super) unsafe fn take_in(space: *mut Space, target: *mut Target, locked: boo
 ///
 /// Live map values.
 #[inline(never)]
-pub(super) unsafe fn gather(space: *mut Space, target: *mut Target, cut: u64, locked: bool) {
+unsafe fn gather(space: *mut Space, target: *mut Target, cut: u64, locked: bool) {
     let Some(alone) = ALONE.get_ptr_mut(0) else {
         return;
     };
