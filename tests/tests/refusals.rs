@@ -81,6 +81,26 @@ fn object_that_is_not_one() {
 }
 
 #[test]
+fn program_that_the_verifier_refuses() {
+    const OBJECT: &[u8] = include_bytes!("../../tracer/bpf/memtrace.bpf.o");
+    const LICENCE: &[u8] = b"Dual MIT/GPL\0";
+    let mut object = OBJECT.to_vec();
+    let mut windows = object.windows(LICENCE.len());
+    let at = windows.position(|bytes| bytes == LICENCE);
+    let at = at.expect("a licence that the kernel lets call all that it has");
+    object[at..at + LICENCE.len()].copy_from_slice(b"Proprietary!\0");
+    let mut memtrace = Memtrace::default();
+    let file = memtrace.scratch.path("proprietary.o");
+    fs::write(&file, object).expect("an object");
+    let folder = memtrace.scratch.arg("");
+    memtrace.command.env("MEMTRACE_BPF_OBJECT", &file);
+    memtrace.command.env("TMPDIR", &folder);
+    let log = format!("{}/memtrace-verifier-", folder.trim_end_matches('/'));
+    let words = ["refused the program", "non-GPL compatible program", &log];
+    refused(memtrace).assert_refusal(125, &words);
+}
+
+#[test]
 fn tracepoint_that_the_figures_rest_on() {
     for (tracepoint, subject) in [
         ("rss_stat", "resident memory"),

@@ -1,24 +1,26 @@
 //! Carrying out a plan: loads the object, attaches its programs, runs the census.
 
 mod census;
+mod error;
 mod kernel_functions;
 mod loading;
 mod missed;
 mod runs;
 mod user_functions;
 
-use std::{borrow::Cow, io};
+use std::borrow::Cow;
 
 use aya::{
-    Btf, BtfError, Ebpf, EbpfError, Endianness,
+    Btf, Ebpf, Endianness,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun, links::LinkError},
+    programs::{ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun},
 };
 use tracer_common::{
     latency::BUCKETS,
     limits::{MAX_CACHES, MAX_FAULTING, map},
 };
 
+pub use self::error::AttachError;
 use self::{missed::Attached, runs::Timed};
 use super::{calls, ledgers::Ledgers, outline::outline, plan::Plan, ring::Rings};
 use crate::latency::FaultLatency;
@@ -38,67 +40,6 @@ pub fn object() -> Result<Cow<'static, [u8]>, AttachError> {
         Some(path) => std::fs::read(&path)
             .map(Cow::Owned)
             .map_err(AttachError::OtherObject),
-    }
-}
-
-/// Why tracing could not be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum AttachError {
-    /// The kernel refused the object.
-    #[error("the kernel refused to load memtrace's programs")]
-    Load(#[source] Box<EbpfError>),
-    /// The kernel refused a program.
-    #[error("the kernel refused the program {program} for {subject}")]
-    Program {
-        /// Name.
-        program: String,
-        /// What it is for.
-        subject: String,
-        /// Why; large, since it can hold the verifier's log.
-        #[source]
-        error: Box<ProgramError>,
-    },
-    /// The programs' time cannot be taken.
-    #[error("the kernel does not take the time of BPF programs for this user")]
-    Stats(#[source] Box<ProgramError>),
-    /// Type information could not be read.
-    #[error("the kernel's type information cannot be read: {0}")]
-    Btf(#[from] BtfError),
-    /// A map could not be read or written.
-    #[error("a map of the kernel side cannot be used: {0}")]
-    Map(#[from] MapError),
-    /// A link could not be made.
-    #[error("the kernel refused a link: {0}")]
-    Link(#[from] LinkError),
-    /// The census could not be read.
-    #[error("the kernel's task list cannot be read: {0}")]
-    Census(#[source] io::Error),
-    /// The probe did not find what it must.
-    #[error("{0}")]
-    Probe(String),
-    /// The object that the environment names cannot be read.
-    #[error("the object that MEMTRACE_BPF_OBJECT names cannot be read: {0}")]
-    OtherObject(#[source] io::Error),
-    /// The object lacks a map or a program: it is not the one this program was built with.
-    #[error("the BPF object has no {0}; rebuild it with: cargo xtask bpf")]
-    Object(&'static str),
-}
-
-impl AttachError {
-    /// Of a program, by its name and what it is for.
-    fn refused(program: &str, subject: &str) -> impl Fn(ProgramError) -> Self {
-        move |error| Self::Program {
-            program: program.to_owned(),
-            subject: subject.to_owned(),
-            error: Box::new(error),
-        }
-    }
-
-    /// The kernel did not permit a call, whatever capabilities there are.
-    pub fn is_forbidden(&self) -> bool {
-        anyhow::Chain::new(self)
-            .filter_map(|error| error.downcast_ref::<io::Error>())
-            .any(|error| error.raw_os_error() == Some(libc::EPERM))
     }
 }
 
