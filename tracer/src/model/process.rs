@@ -86,6 +86,11 @@ pub fn number(raw: u32) -> Option<u32> {
     (raw != 0).then_some(raw)
 }
 
+/// Who joined the target for this reason ([`via`]) was there before.
+pub fn was_there(why: u32) -> bool {
+    matches!(why, via::CENSUS | via::CGROUP)
+}
+
 /// A space that was opened for a process.
 #[derive(Clone, Debug)]
 pub struct OwnSpace {
@@ -114,7 +119,7 @@ impl OwnSpace {
 
     /// It was there before it was of the target.
     pub fn was_there(&self) -> bool {
-        matches!(self.via(), via::CENSUS | via::CGROUP)
+        was_there(self.via())
     }
 
     /// The kernel tore it down.

@@ -2,9 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tracer_common::record::via;
-
-use crate::event::Event;
+use crate::{event::Event, model::process::was_there};
 
 /// A living process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +34,7 @@ impl Living {
                     Alive {
                         pid: record.pid,
                         space: record.space,
-                        was_there: matches!(record.via, via::CENSUS | via::CGROUP),
+                        was_there: was_there(record.via),
                     },
                 );
             }

@@ -1,5 +1,6 @@
 //! What is looked at now and then beside the records: the kernel's log, the PIDs that processes
-//! have in containers, command lines of those that were there before, what bounds those that were refused memory. Reads files, knows no time.
+//! have in containers, command lines of those that were there before, what bounds those that were
+//! refused memory. Reads files, knows no time.
 
 use std::{collections::HashSet, io};
 
