@@ -5,6 +5,7 @@
 
 pub mod bpf;
 pub mod cgroup;
+pub mod file;
 pub mod mark;
 pub mod memory;
 pub mod process;

@@ -16,7 +16,8 @@ use tests::{
     runner::{Memtrace, Program, Scratch, report, workload},
     sys::{
         cgroup::Cgroup,
-        memory::{forget_cached, is_on_tmpfs, page_bytes},
+        file::{forget_cached, is_on_tmpfs},
+        memory::page_bytes,
     },
     truth::{self, PagesTruth},
 };

@@ -5,7 +5,7 @@ use std::{io::Write, path::PathBuf, thread, time::Duration};
 
 use tests::{
     args::Args,
-    sys::{memory, process},
+    sys::{file, process},
 };
 
 fn main() {
@@ -16,8 +16,8 @@ fn main() {
     args.finish();
     process::refuse_huge_pages();
 
-    let mut file = memory::unnamed_file(&directory);
-    assert!(!memory::is_on_tmpfs(&file), "a file in memory is no cache");
+    let mut file = file::unnamed_file(&directory);
+    assert!(!file::is_on_tmpfs(&file), "a file in memory is no cache");
     let buffer = vec![1; 1 << 16];
     for _ in 0..mib << 4 {
         file.write_all(&buffer).expect("writing a file");

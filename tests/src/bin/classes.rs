@@ -7,6 +7,7 @@ use tests::{
     args::Args,
     proc::Reader,
     sys::{
+        file,
         memory::{self, Kind, Map},
         process,
     },
@@ -32,7 +33,7 @@ fn main() {
     let cold = (swapped > 0).then(|| Map::new(Kind::Private, swapped));
     cold.iter().for_each(Map::write_all);
     cold.iter().for_each(Map::page_out);
-    let file = (on_tmpfs > 0).then(|| memory::tmpfs_file(on_tmpfs));
+    let file = (on_tmpfs > 0).then(|| file::tmpfs_file(on_tmpfs));
     let shared = file
         .as_ref()
         .map(|file| Map::new(Kind::SharedFile(file), on_tmpfs));

@@ -14,6 +14,7 @@ use std::{
 use tests::{
     args::Args,
     sys::{
+        file,
         memory::{self, Kind, Map, page_bytes},
         process::{self, Usage},
     },
@@ -58,10 +59,10 @@ fn fault_in_from_disk(directory: &Path, pages: usize) {
     if pages == 0 {
         return;
     }
-    let mut file = memory::unnamed_file(directory);
+    let mut file = file::unnamed_file(directory);
     file.write_all(&vec![0x5a; pages * page_bytes()])
         .expect("writing an own file");
-    memory::forget_cached(&file);
+    file::forget_cached(&file);
     let map = Map::new(Kind::SharedFile(&file), pages);
     map.expect_no_order();
     map.read_all();

@@ -21,6 +21,7 @@ use tests::{
     pace::paced,
     proc::Reader,
     sys::{
+        file,
         memory::{self, Break, Kind, Map},
         process,
     },
@@ -140,7 +141,7 @@ fn main() {
         process::refuse_huge_pages();
     }
     let file = cached_file(&directory, plan.file.max(plan.private_file).max(plan.cow));
-    let memfd = memory::memfd(plan.memfd.max(1));
+    let memfd = file::memfd(plan.memfd.max(1));
     let mut reader = Reader::default();
 
     climb(&plan.practice(), &file, &memfd, hold, true, &mut reader);
@@ -175,9 +176,9 @@ fn main() {
 
 /// A file of the process's own whose pages are all in the page cache.
 fn cached_file(directory: &Path, pages: usize) -> File {
-    let mut file = memory::unnamed_file(directory);
+    let mut file = file::unnamed_file(directory);
     assert!(
-        !memory::is_on_tmpfs(&file),
+        !file::is_on_tmpfs(&file),
         "{}: tmpfs has no file pages",
         directory.display()
     );

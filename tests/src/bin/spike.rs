@@ -8,7 +8,8 @@ use std::{path::PathBuf, thread, time::Duration};
 use tests::{
     args::Args,
     sys::{
-        memory::{self, Kind, Map, page_bytes},
+        file,
+        memory::{Kind, Map, page_bytes},
         process,
     },
     truth::{self, SpikeTruth},
@@ -28,7 +29,7 @@ fn main() {
     process::refuse_huge_pages();
 
     let pages = (mib << 20) / page_bytes();
-    let file = memory::memfd(pages);
+    let file = file::memfd(pages);
     thread::sleep(before);
     let began_ns = process::now_ns();
     let map = Map::new(Kind::SharedFile(&file), pages);
