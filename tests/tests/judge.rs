@@ -125,4 +125,7 @@ fn a_file_that_is_broken_is_refused_in_one_line() {
         .args(["--import", &broken]);
     let outcome = Program::start(&mut command).finish();
     outcome.assert_refusal(2, &["broken.dat", "mprof", "line 3", "`one`"]);
+    fs::remove_file(&broken).expect("an own file");
+    let outcome = Program::start(&mut command).finish();
+    outcome.assert_refusal(125, &["broken.dat cannot be read"]);
 }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::{
     Others,
-    import::{self, Asked, Imported},
+    import::{self, Asked, ImportError, Imported},
     judge, live,
     schema::Judgement,
 };
@@ -87,7 +87,10 @@ pub fn imported(asked: &[Asked]) -> Result<Vec<Imported>, Failure> {
     let files = asked.iter().map(import::read);
     let files = files.collect::<Result<Vec<_>, _>>();
     let files = files.map_err(|error| Failure {
-        code: code::USAGE,
+        code: match error {
+            ImportError::Io(..) => code::FAILED,
+            _ => code::USAGE,
+        },
         error: error.into(),
     })?;
     Ok(files.into_iter().flatten().collect())
