@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -116,10 +115,13 @@ impl Guest<'_> {
                 break None;
             }
             if let Some(status) = ended {
-                // An assertion of the emulator's own, before the guest said a word: no test of ours
-                // has begun that could have failed.
-                if status.signal().is_some() && !is_second && self.output()?.is_empty() {
+                // Before the guest's first program said a word: an assertion of the emulator's own,
+                // or a kernel that met an instruction which another CPU was just patching. No test
+                // of ours has begun that could have failed.
+                if !is_second && self.output()?.is_empty() {
                     is_second = true;
+                    let name = self.folder.file_name().unwrap_or_default();
+                    println!("{}: booted again ({status})", name.display());
                     qemu = Qemu(self.start()?);
                     continue;
                 }
