@@ -92,8 +92,16 @@ fn budget_that_is_exceeded() {
             .0
     };
     let small = workload("vforker");
-    with("1MiB", &[&small, "exit"]).assert_code(100);
-    with("1GiB", &[&small, "exit"]).assert_code(0);
+    let over = with("1MiB", &[&small, "exit"]);
+    over.assert_code(100);
+    assert!(over.stderr.contains("more than 1MiB\n"), "{}", over.stderr);
+    let within = with("1GiB", &[&small, "exit"]);
+    within.assert_code(0);
+    assert!(
+        within.stderr.contains("less than 1GiB\n"),
+        "{}",
+        within.stderr
+    );
     // A command that fails has its own say.
     with("4KiB", &sh("exit 3")).assert_code(3);
 }

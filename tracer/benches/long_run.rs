@@ -117,6 +117,7 @@ fn begun() -> Begun {
     Begun {
         tells_syscalls: false,
         counts_once: false,
+        max_peak_bytes: None,
         fault_latency: FaultLatency::NotAsked,
         functions: Vec::new(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),

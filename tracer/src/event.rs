@@ -95,6 +95,9 @@ pub struct Begun {
     /// Shared memory counted once was asked for.
     #[serde(default)]
     pub counts_once: bool,
+    /// How much the peak may be, bytes; `None` if the user did not say.
+    #[serde(default)]
+    pub max_peak_bytes: Option<u64>,
     /// Whether the time of page faults is taken.
     #[serde(default)]
     pub fault_latency: FaultLatency,

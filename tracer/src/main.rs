@@ -23,7 +23,7 @@ use memtrace::{
     mark,
     output::{Place, coloured},
     readings, replay,
-    report::schema::{Exit, Report},
+    report::schema::{BudgetVerdict, Exit, Report},
     session::{self, How, What},
     units::Bytes,
     unprivileged,
@@ -55,9 +55,14 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if arguments.unprivileged {
         let identity = Identity::of_run(arguments.user.as_deref()).map_err(anyhow::Error::from)?;
         let every = arguments.every.unwrap_or(unprivileged::EVERY);
-        let report = unprivileged::run(&arguments.command, identity.as_ref(), every)?;
+        let report = unprivileged::run(
+            &arguments.command,
+            identity.as_ref(),
+            every,
+            arguments.max_peak,
+        )?;
         tell(arguments, &report, None, &copies)?;
-        return Ok(ExitCode::from(exit_code(arguments, &report, report.exit)));
+        return Ok(ExitCode::from(exit_code(&report, report.exit)));
     }
     privileged(arguments)?;
     let capture = arguments.capture.as_deref().map(Destination::open);
@@ -70,6 +75,7 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
         programs_are_phases: arguments.phase_exec,
         tells_syscalls: arguments.syscalls,
         counts_once: arguments.count_once,
+        max_peak_bytes: arguments.max_peak,
         fault_latency: arguments.fault_latency,
         self_stats: arguments.self_stats,
         ring_bytes: arguments.ring,
@@ -91,7 +97,7 @@ fn act(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     told?;
     outcome.captured?;
-    Ok(ExitCode::from(exit_code(arguments, &outcome.report, exit)))
+    Ok(ExitCode::from(exit_code(&outcome.report, exit)))
 }
 
 /// Whether this user may trace; if not, what else there is.
@@ -245,60 +251,27 @@ fn tell(
     copies.write(report, judgement.as_ref())
 }
 
-fn exit_code(arguments: &Arguments, report: &Report, exit: Option<Exit>) -> u8 {
+fn exit_code(report: &Report, exit: Option<Exit>) -> u8 {
     let code = exit.map_or(0, Exit::shell_code);
-    let Some(budget) = arguments.max_peak.filter(|_| code == 0) else {
+    let Some(budget) = report.budget.filter(|_| code == 0) else {
         return code;
     };
-    let (text, code) = match of_budget(budget, report) {
-        OfBudget::Within => return code,
-        OfBudget::Over(peak) => {
-            let text = format!("the peak of {} is over the budget", Bytes(peak));
+    let peak = report.peak.as_ref().map(|peak| Bytes(peak.rss_bytes));
+    let (text, code) = match (budget.verdict, peak) {
+        (BudgetVerdict::Within, _) => return code,
+        (BudgetVerdict::Over, Some(peak)) => {
+            let text = format!("the peak of {peak} is over the budget");
             (text, self::code::OVER_BUDGET)
         }
-        OfBudget::Open(Some(peak)) => {
-            let text = format!("the peak of {} is not exact, and may be over", Bytes(peak));
-            (format!("{text} the budget"), self::code::FAILED)
+        (_, Some(peak)) => {
+            let text = format!("the peak of {peak} is not exact, and may be over the budget");
+            (text, self::code::FAILED)
         }
-        OfBudget::Open(None) => {
+        (_, None) => {
             let text = "the peak is not known, and may be over the budget";
             (text.to_owned(), self::code::FAILED)
         }
     };
-    eprintln!("memtrace: {text} of {}", Bytes(budget as i64));
+    eprintln!("memtrace: {text} of {}", Bytes(budget.bytes as i64));
     code
-}
-
-/// What a peak is to a budget.
-#[derive(Debug, PartialEq, Eq)]
-enum OfBudget {
-    Within,
-    /// The least that it can have been is more.
-    Over(i64),
-    /// What was found, if anything was, leaves it open.
-    Open(Option<i64>),
-}
-
-fn of_budget(budget: u64, report: &Report) -> OfBudget {
-    let Some(peak) = report.peak.as_ref().map(|peak| peak.rss_bytes) else {
-        return OfBudget::Open(None);
-    };
-    let certainty = &report.certainty;
-    let (least, most) = match &certainty.sampled {
-        Some(sampled) => (sampled.peak_least_bytes, sampled.peak_most_bytes),
-        // What was seen was there.
-        None => {
-            let bound = certainty.peak_error_bound_bytes;
-            let most = bound.and_then(|bound| peak.checked_add_unsigned(bound));
-            (Some(peak), most)
-        }
-    };
-    let is_over = |bytes: i64| i128::from(bytes) > i128::from(budget);
-    if least.is_some_and(is_over) {
-        OfBudget::Over(peak)
-    } else if most.is_some_and(|most| !is_over(most)) {
-        OfBudget::Within
-    } else {
-        OfBudget::Open(Some(peak))
-    }
 }

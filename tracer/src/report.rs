@@ -5,6 +5,7 @@
 //! other instruments' readings against the ledger, `certainty` says what the numbers are worth.
 //! `sampled` makes it from looks at `/proc`, where nothing could be traced.
 
+mod budget;
 mod build;
 pub mod certainty;
 mod cgroup;

@@ -86,6 +86,8 @@ pub struct How {
     pub functions: Vec<Function>,
     /// Memory that processes share is counted once, too.
     pub counts_once: bool,
+    /// How much the peak may be, bytes.
+    pub max_peak_bytes: Option<u64>,
     /// Size of the ring that carries levels.
     pub ring_bytes: Option<u32>,
     /// Tell on the way how far it has come, where a terminal allows it.

@@ -49,6 +49,7 @@ pub fn run(
     command: &[OsString],
     identity: Option<&Identity>,
     every: Duration,
+    max_peak_bytes: Option<u64>,
 ) -> Result<Report, Failure> {
     let holder = Holder::fork(command, identity)?;
     let pid = holder.pid;
@@ -133,6 +134,7 @@ pub fn run(
         }),
         watcher,
         every_ns: u64::try_from(every.as_nanos()).unwrap_or(u64::MAX),
+        max_peak_bytes,
         max_rss_bytes,
         holder_bytes: held.map_or(u64::MAX / 4, |held| held.vm_hwm_bytes),
         forks,

@@ -21,6 +21,7 @@ fn begun(argv: Vec<String>) -> Event {
     Event::Begun(Box::new(Begun {
         tells_syscalls: false,
         counts_once: false,
+        max_peak_bytes: None,
         fault_latency: crate::latency::FaultLatency::Unavailable {
             why: "no".to_owned(),
         },

@@ -194,6 +194,7 @@ fn how() -> How {
         programs_are_phases: false,
         tells_syscalls: false,
         counts_once: false,
+        max_peak_bytes: None,
         fault_latency: false,
         self_stats: false,
         functions: Vec::new(),

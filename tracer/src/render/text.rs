@@ -18,7 +18,7 @@ pub(crate) use self::page::wrap;
 use self::page::{LABEL, Look, Page, visible};
 use crate::{
     event::{EndReason, TargetAsked},
-    report::schema::{Certainty, Exit, Report, TargetPeak},
+    report::schema::{BudgetVerdict, Certainty, Exit, Report, TargetPeak},
     units::{Bytes, Count, Nanos},
 };
 
@@ -27,6 +27,7 @@ pub fn write(report: &Report, colour: bool, out: &mut impl fmt::Write) -> fmt::R
     let page = &mut Page::new(out, colour);
     peak(page, report)?;
     history(page, report)?;
+    budget(page, report)?;
     pss::write(page, report)?;
     page.gap()?;
     target(page, report)?;
@@ -64,6 +65,28 @@ fn peak(page: &mut Page<'_>, report: &Report) -> fmt::Result {
         return Ok(());
     }
     page.wrapped(LABEL, Look::Dim, &beside)
+}
+
+/// What the peak is to the budget of `--max-peak`.
+fn budget(page: &mut Page<'_>, report: &Report) -> fmt::Result {
+    let Some(budget) = &report.budget else {
+        return Ok(());
+    };
+    let size = Bytes(budget.bytes.cast_signed());
+    let peak = report.peak.as_ref().map(|peak| peak.rss_bytes);
+    let left = peak.map(|peak| budget.bytes.cast_signed().wrapping_sub(peak));
+    let (look, what) = match (budget.verdict, left) {
+        (BudgetVerdict::Within, Some(left)) => (
+            Look::Good,
+            format!("kept: {} less than {size}", Bytes(left)),
+        ),
+        (BudgetVerdict::Over, Some(left)) => {
+            let over = Bytes(left.wrapping_neg());
+            (Look::Bad, format!("exceeded: {over} more than {size}"))
+        }
+        _ => (Look::Bad, format!("of {size} perhaps exceeded")),
+    };
+    page.labelled("budget", &[(look, &what)])
 }
 
 /// What the peak is worth, in a few words.

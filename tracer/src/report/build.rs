@@ -5,8 +5,8 @@ use tracer_common::ledger::Peak;
 use super::{
     certainty, cgroup, checks, history, oom, phases, pss, refusals,
     schema::{
-        Exit, Faults, FoldedRows, Host, Overhead, ProcessRow, Report, RowPeak, SCHEMA, TargetPeak,
-        TargetSection, Tool,
+        Budget, Exit, Faults, FoldedRows, Host, Overhead, ProcessRow, Report, RowPeak, SCHEMA,
+        TargetPeak, TargetSection, Tool,
     },
     scope::Scope,
     syscalls, vm,
@@ -22,6 +22,8 @@ impl Report {
         let scope = Scope::new(model)?;
         let begun = scope.begun;
         let runs = scope.ended.and_then(|ended| ended.runs);
+        let (certainty, peak) = (certainty::of(&scope), peak(&scope));
+        let budget = begun.max_peak_bytes;
 
         Some(Self {
             schema: SCHEMA,
@@ -44,8 +46,9 @@ impl Report {
                 .ended
                 .and_then(|ended| ended.command_status)
                 .map(Exit::of_status),
-            certainty: certainty::of(&scope),
-            peak: peak(&scope),
+            budget: budget.map(|bytes| Budget::of(bytes, peak.as_ref(), &certainty)),
+            certainty,
+            peak,
             counted_once: pss::of(&scope),
             processes: scope
                 .rows

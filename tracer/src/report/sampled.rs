@@ -14,7 +14,7 @@ use tracer_common::ledger::Split;
 
 use super::{
     schema::{
-        Check, ClassPoint, ClassTimeline, CountedOnce, Exit, Histograms, Host, Overhead,
+        Budget, Check, ClassPoint, ClassTimeline, CountedOnce, Exit, Histograms, Host, Overhead,
         ProcessRow, Report, RowPeak, SCHEMA, TargetPeak, TargetSection, Timeline, Tool, Verdict,
     },
     scope::slack_pages,
@@ -54,6 +54,8 @@ pub struct Run {
     pub watcher: Watcher,
     /// How often it was to look, nanoseconds.
     pub every_ns: u64,
+    /// How much the peak may be, bytes.
+    pub max_peak_bytes: Option<u64>,
     /// `ru_maxrss` of the command as `wait4` gives it, bytes; `None` if it was not reaped.
     pub max_rss_bytes: Option<u64>,
     /// What memtrace's own process held that became the command, bytes: `ru_maxrss` has it too.
@@ -141,6 +143,7 @@ impl Run {
         let bounds = self.bounds();
         let peak = bounds.map(|bounds| self.peak(bounds));
         let certainty = self.certainty(bounds);
+        let budget = self.max_peak_bytes;
         let points = self.watcher.history.points();
         let processes = self.watcher.processes.iter();
         let processes: Vec<_> = processes.map(|(pid, of)| self.row(*pid, of)).collect();
@@ -163,6 +166,7 @@ impl Run {
             duration_ns: self.since(self.times_ns.1),
             ended_by: Some(self.ended_by),
             exit: self.exit,
+            budget: budget.map(|bytes| Budget::of(bytes, peak.as_ref(), &certainty)),
             certainty,
             timeline: Timeline {
                 unit: ["ns", "bytes"],

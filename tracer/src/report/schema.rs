@@ -1,5 +1,8 @@
 //! The report's shape: `memtrace.report/1`. Keys may be added; none changes its meaning.
 
+mod budget;
+mod certainty;
+mod checks;
 mod history;
 mod oom;
 mod phases;
@@ -7,11 +10,12 @@ mod pss;
 mod syscalls;
 mod vm;
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 
 pub use self::{
+    budget::{Budget, BudgetVerdict},
+    certainty::{Absent, Certainty, RecordCount, Sampled, StreamCheck},
+    checks::{Check, CountCheck, Verdict},
     history::{ClassPoint, ClassTimeline, Histogram, Histograms, TimeAtLevel, Timeline},
     oom::{CgroupSection, Oom, OomProcess, Refusals},
     phases::{
@@ -23,7 +27,7 @@ pub use self::{
 };
 
 use super::scope::slack_pages;
-use crate::event::{Doubt, EndReason, Hook, TargetAsked};
+use crate::event::{EndReason, TargetAsked};
 
 /// Name and version of the shape.
 pub const SCHEMA: &str = "memtrace.report/1";
@@ -51,6 +55,8 @@ pub struct Report {
     pub certainty: Certainty,
     /// The whole target at the instant of its highest level; `None` if nothing of it was seen.
     pub peak: Option<TargetPeak>,
+    /// What that is to the user's budget; `None` if there is none.
+    pub budget: Option<Budget>,
     /// The same with each page once, where processes share it.
     pub counted_once: CountedOnce,
     /// One row for each space a process had, by start.
@@ -148,87 +154,6 @@ pub struct Exit {
     pub code: Option<i32>,
     /// Signal number; `None` if it exited.
     pub signal: Option<i32>,
-}
-
-/// What the numbers are worth.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Certainty {
-    /// The peaks are exact: nothing below speaks against it.
-    pub exact: bool,
-    /// By how much the target's peak can be wrong; `None` where no bound can be given.
-    pub peak_error_bound_bytes: Option<u64>,
-    /// Ring records emitted.
-    pub events: u64,
-    /// Ring records lost: history is missing, peaks are not touched.
-    pub events_lost: u64,
-    /// The same by kind of record; kinds of which there were none are left out.
-    pub records: Vec<RecordCount>,
-    /// Records lost, by CPU; empty if none was.
-    pub lost_by_cpu: Vec<u64>,
-    /// Least movement that the stream tells.
-    pub quantum_bytes: u64,
-    /// The stream's highest level held against the ledger's peak.
-    pub stream: StreamCheck,
-    /// Hooks in use.
-    pub hooks: Vec<Hook>,
-    /// Stated weaknesses.
-    pub doubts: Vec<Doubt>,
-    /// Figures that no run on this kernel has, and why.
-    pub absent: Vec<Absent>,
-    /// What can be said of a peak that was only looked at now and then; missing in a report of a
-    /// traced run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sampled: Option<Sampled>,
-}
-
-/// A run that nothing traced.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Sampled {
-    /// How often it was to be looked at.
-    pub every_ns: u64,
-    /// Looks that found something.
-    pub looks: u64,
-    /// The longest time between two of them.
-    pub longest_ns: u64,
-    /// The peak was no less, by a figure of one process; `None` if nothing was seen.
-    pub peak_least_bytes: Option<i64>,
-    /// It was no more; `None` if no bound can be given.
-    pub peak_most_bytes: Option<i64>,
-    /// Why there is no bound.
-    pub peak_most_why: Option<String>,
-}
-
-/// Records of one kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RecordCount {
-    /// What they tell.
-    pub kind: &'static str,
-    /// Handed to a ring.
-    pub emitted: u64,
-    /// Read from it.
-    pub read: u64,
-    /// Found it full.
-    pub lost: u64,
-}
-
-/// A figure that is `None` for want of a hook.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Absent {
-    /// Its key in the report.
-    pub key: &'static str,
-    /// Why it cannot be had.
-    pub why: Cow<'static, str>,
-}
-
-/// The stream against the ledger: memtrace's check on itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct StreamCheck {
-    /// Highest level of the target in the stream; `None` if the stream told nothing.
-    pub max_rss_bytes: Option<i64>,
-    /// How far it may lie below the ledger's peak.
-    pub allowed_bytes: u64,
-    /// It does; `None` if records were lost, so that nothing follows.
-    pub agrees: Option<bool>,
 }
 
 /// The highest level of the target. Amounts are signed because the kernel's counters are: a class
@@ -358,60 +283,6 @@ pub struct Faults {
     pub major: u64,
     /// The kernel's last word; false: counted up to exit, a few of the exit itself are missing.
     pub is_final: bool,
-}
-
-/// A reading held against the ledger.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// Name of the instrument, e.g. `VmHWM`.
-    pub against: Cow<'static, str>,
-    /// What it says; `None` if it cannot be had.
-    pub bytes: Option<u64>,
-    /// That less the ledger's figure.
-    pub diff_bytes: Option<i64>,
-    /// In one word.
-    pub verdict: Verdict,
-    /// In one sentence.
-    pub why: Cow<'static, str>,
-}
-
-/// A count held against ours.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CountCheck {
-    /// Name of the instrument, e.g. `ru_minflt`.
-    pub against: &'static str,
-    /// What it says.
-    pub count: u64,
-    /// What we say of the same processes; `None` if unknown.
-    pub counted: Option<u64>,
-    /// The instrument's less ours.
-    pub diff: Option<i64>,
-    /// In one word.
-    pub verdict: Verdict,
-    /// In one sentence.
-    pub why: Cow<'static, str>,
-}
-
-/// Verdict on a reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// The same to the byte.
-    Equal,
-    /// The kernel's figure is too low.
-    KernelLow,
-    /// The kernel's figure is too high.
-    KernelHigh,
-    /// It speaks of an earlier program of the process, or of its parent.
-    Inherited,
-    /// It covers more than the ledger does.
-    CoversMore,
-    /// It covers less than the ledger does.
-    CoversLess,
-    /// It was reached before tracing began.
-    BeforeAttach,
-    /// It cannot be had.
-    Unavailable,
 }
 
 /// What the tracing cost.

@@ -136,6 +136,7 @@ impl Session {
             hooks: plan.hooks(),
             tells_syscalls: how.tells_syscalls,
             counts_once: how.counts_once,
+            max_peak_bytes: how.max_peak_bytes,
             fault_latency: plan.fault_latency,
             functions: how.functions.iter().map(|of| of.name.clone()).collect(),
             doubts: plan.doubts,

@@ -2,7 +2,7 @@
 
 use memtrace::{
     event::{Doubt, EndReason, Ended, Event},
-    report::schema::{Report, Verdict},
+    report::schema::{BudgetVerdict, Report, Verdict},
 };
 use tracer_common::record::kind;
 
@@ -124,6 +124,33 @@ fn every_weakness_is_told_and_has_its_due() {
         assert_eq!(report.certainty.exact, exact, "{id}");
         assert_eq!(report.certainty.peak_error_bound_bytes, bound, "{id}");
     }
+}
+
+#[test]
+fn a_budget_is_held_against_what_the_peak_can_have_been() {
+    let held = |budget: Option<u64>, spoil: fn(&mut Ended)| {
+        let run = two_processes();
+        let mut ended = run.ended(EndReason::TargetEnded, Some(0));
+        spoil(&mut ended);
+        let mut events = run.events(ended);
+        let Some(Event::Begun(begun)) = events.first_mut() else {
+            panic!("the events do not begin");
+        };
+        begun.max_peak_bytes = budget;
+        let budget = report(events).budget;
+        budget.map(|budget| (budget.bytes, budget.verdict))
+    };
+    let peak = mib(3).unsigned_abs() * 4096;
+    assert_eq!(held(None, |_| {}), None);
+    let within = Some((peak, BudgetVerdict::Within));
+    assert_eq!(held(Some(peak), |_| {}), within);
+    let over = Some((peak - 1, BudgetVerdict::Over));
+    assert_eq!(held(Some(peak - 1), |_| {}), over);
+    // What was seen was there; what was not seen may have been more.
+    let guessed = |ended: &mut Ended| ended.target.guesses = 1;
+    assert_eq!(held(Some(peak - 1), guessed), over);
+    let open = Some((peak, BudgetVerdict::Open));
+    assert_eq!(held(Some(peak), guessed), open);
 }
 
 #[test]

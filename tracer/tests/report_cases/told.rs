@@ -32,6 +32,7 @@ impl Run {
         Begun {
             tells_syscalls: false,
             counts_once: true,
+            max_peak_bytes: None,
             fault_latency: FaultLatency::NotAsked,
             functions: Vec::new(),
             tool_version: "0.1.0".into(),

@@ -14,9 +14,9 @@ use crate::{
     judge::schema::{ByError, Interval, Judgement, Need, ToolVerdict},
     model::timeline::{Point, Timeline},
     report::schema::{
-        Certainty, CgroupSection, Check, ClassTimeline, CountCheck, CountedOnce, Exit, Histograms,
-        Host, Oom, Overhead, ProcessRow, Refusals, Report, TargetPeak, TargetSection, Tool,
-        Verdict, Vm,
+        Budget, Certainty, CgroupSection, Check, ClassTimeline, CountCheck, CountedOnce, Exit,
+        Histograms, Host, Oom, Overhead, ProcessRow, Refusals, Report, TargetPeak, TargetSection,
+        Tool, Verdict, Vm,
     },
 };
 
@@ -44,6 +44,7 @@ pub(super) struct Figures<'a> {
     exit: Option<Exit>,
     certainty: &'a Certainty,
     peak: Option<&'a TargetPeak>,
+    budget: Option<Budget>,
     counted_once: &'a CountedOnce,
     /// Page size in bytes: series are in pages.
     page_bytes: u64,
@@ -140,6 +141,7 @@ impl<'a> Figures<'a> {
             exit: report.exit,
             certainty: &report.certainty,
             peak: report.peak.as_ref(),
+            budget: report.budget,
             counted_once: &report.counted_once,
             page_bytes,
             total: differences(total.map(|(at_ns, bytes)| [us(*at_ns), pages(*bytes, page_bytes)])),

@@ -97,7 +97,10 @@ if (once.bytes !== null) {
 const held = figures.histograms.rss_time_at_level;
 const faults = figures.histograms.fault_ns;
 const exit = figures.exit;
+const { budget } = figures;
+const ofBudget = { within: "kept", over: "exceeded", open: "perhaps exceeded" };
 for (const [name, value] of [
+  ["budget", budget && `${bytesText(budget.bytes)}, ${ofBudget[budget.verdict]}`],
   ["half of the time up to", held && bytesText(held.p50)],
   ["99 % of the time up to", held && bytesText(held.p99)],
   ["half of the page faults took up to", faults && timeText(faults.p50)],
